@@ -1,0 +1,59 @@
+import tseslint from 'typescript-eslint';
+
+/** Who may import whom; the same arrows as in docs/architecture.md. */
+const forbid = (...patterns) => ({
+  'no-restricted-imports': ['error', { patterns }],
+});
+const noVscode = {
+  group: ['vscode', 'vscode-languageclient', 'vscode-languageclient/*'],
+  message: 'The sidecar is a plain Node process: it never imports vscode.',
+};
+
+export default tseslint.config(
+  { ignores: ['**/node_modules/**', 'build/**', 'dist/**', 'outputs/**'] },
+  ...tseslint.configs.strictTypeChecked.map((config) => ({
+    ...config,
+    files: ['**/*.ts'],
+  })),
+  {
+    files: ['**/*.ts'],
+    languageOptions: {
+      parserOptions: { projectService: true, tsconfigRootDir: import.meta.dirname },
+    },
+    rules: {
+      '@typescript-eslint/restrict-template-expressions': ['error', { allowNumber: true }],
+      '@typescript-eslint/consistent-type-imports': 'error',
+      '@typescript-eslint/switch-exhaustiveness-check': 'error',
+      eqeqeq: 'error',
+    },
+  },
+  {
+    files: ['extension/**/*.ts'],
+    rules: forbid(
+      {
+        regex: '(^|/)sidecar/(?!protocol\\.(ts|js)$)',
+        message: 'The extension knows the sidecar only through sidecar/protocol.ts.',
+      },
+      {
+        regex: '(^|/)native/|\\.node$',
+        message: 'Native code never runs in the extension host.',
+      },
+    ),
+  },
+  {
+    files: ['sidecar/**/*.ts'],
+    rules: forbid(noVscode, {
+      regex: '(^|/)extension/',
+      message: 'The sidecar does not know the extension.',
+    }),
+  },
+  {
+    files: ['sidecar/protocol.ts'],
+    rules: forbid(noVscode, { regex: '^\\.', message: 'protocol.ts stands alone: both sides import it.' }),
+  },
+  {
+    // node:test's describe/it return promises that are not to be awaited.
+    files: ['test/**/*.ts'],
+    rules: { '@typescript-eslint/no-floating-promises': 'off' },
+  },
+);

@@ -1,0 +1,166 @@
+/**
+ * What the native addon (native/addon) offers, as TypeScript sees it. The addon is a plain
+ * value that `loadAddon` brings in at run time; nothing else in the sidecar touches it.
+ *
+ * Every rejected promise carries an `AddonError`; every long call returns a `Job`.
+ */
+
+/** Stable codes of `AddonError`; what each one asks of the user is in docs/errors.md. */
+export type AddonErrorCode =
+  | 'MODEL_NOT_FOUND'
+  | 'MODEL_INVALID'
+  | 'MODEL_UNSUPPORTED'
+  | 'RELEASE_MISMATCH'
+  | 'BACKEND_MISSING'
+  | 'CONTEXT_FULL'
+  | 'CACHE_EXHAUSTED'
+  | 'OUT_OF_MEMORY'
+  | 'BAD_ARGUMENT'
+  | 'ABORTED'
+  | 'CLOSED'
+  | 'ENGINE_FAILED';
+
+/** What the addon rejects with. `message` says what happened and what to do. */
+export interface AddonError extends Error {
+  readonly code: AddonErrorCode;
+}
+
+/** How the KV cache is kept. `stock` is llama.cpp's own cache, for comparison in tests and benchmarks. */
+export type CacheOptions =
+  | { readonly policy: 'full' }
+  | { readonly policy: 'selective'; readonly sink: number; readonly window: number }
+  | { readonly policy: 'stock'; readonly type: 'f16' | 'q8_0' | 'q4_0'; readonly flashAttention: boolean };
+
+export interface LoadOptions {
+  /** Path of a GGUF file. */
+  readonly modelPath: string;
+  /** Folder of the prebuilt llama.cpp libraries; the CPU backends are loaded from it. */
+  readonly librariesPath: string;
+  /** Length of the context in tokens; 0: as trained. */
+  readonly contextTokens: number;
+  /** Threads of the CPU backend; 0: one per physical core. */
+  readonly threads: number;
+  /** Bound on the cache's bytes; 0: none. Exceeding it rejects with CACHE_EXHAUSTED. */
+  readonly cacheBudgetBytes: number;
+  readonly cache: CacheOptions;
+}
+
+/** Token ids of the fill-in-the-middle markers, from GGUF metadata or token text; -1: the model has none. */
+export interface FimTokens {
+  readonly prefix: number;
+  readonly suffix: number;
+  readonly middle: number;
+  readonly pad: number;
+  readonly repository: number;
+  readonly separator: number;
+}
+
+export interface ModelInfo {
+  readonly architecture: string;
+  readonly name: string;
+  readonly fileBytes: number;
+  readonly parameters: number;
+  readonly layers: number;
+  readonly vocabulary: number;
+  /** Tokens the model was trained with. */
+  readonly trainedTokens: number;
+  /** Tokens the context holds. */
+  readonly contextTokens: number;
+  readonly fim: FimTokens;
+  /** Token that a text starts with, or -1. */
+  readonly bos: number;
+  readonly addBos: boolean;
+  /** Layers whose cache Sightline holds; the others keep llama.cpp's FP16 cache. */
+  readonly ownedLayers: number;
+  readonly threads: number;
+  /** The attention kernels in use: `portable`, `avx2`, `avx512` ... */
+  readonly kernels: string;
+  readonly loadSeconds: number;
+}
+
+/** One row of the cache's account; the rows' bytes add up to `CacheStats.bytes`. */
+export interface CacheTier {
+  readonly name: 'sink' | 'int8' | 'window' | 'passthrough';
+  readonly tokens: number;
+  readonly bytes: number;
+}
+
+export interface CacheStats {
+  readonly policy: CacheOptions['policy'];
+  readonly tokens: number;
+  readonly contextTokens: number;
+  /** Bytes the pool has handed out, metadata and unfilled parts of blocks included. */
+  readonly bytes: number;
+  /** Bytes the pool has taken from the system. */
+  readonly reservedBytes: number;
+  /** What an FP16 cache of the same tokens takes. */
+  readonly fp16Bytes: number;
+  readonly tiers: readonly CacheTier[];
+}
+
+/** A running call. `abort` makes `result` reject with ABORTED within one decode step or one graph node. */
+export interface Job<T> {
+  readonly result: Promise<T>;
+  abort(): void;
+}
+
+export interface Sampling {
+  /** 0: greedy. */
+  readonly temperature: number;
+  readonly topK: number;
+  readonly topP: number;
+  readonly minP: number;
+  readonly seed: number;
+}
+
+export interface CompleteRequest {
+  /** The whole prompt. The part the cache already holds as a prefix is not evaluated again. */
+  readonly tokens: Int32Array;
+  readonly maxTokens: number;
+  readonly sampling: Sampling;
+  /** Generation ends before any of these tokens, besides the model's own end tokens. */
+  readonly stopTokens: Int32Array;
+}
+
+export type CompleteEvent =
+  | { readonly kind: 'prefill'; readonly done: number; readonly total: number }
+  /** Whole UTF-8 characters only: a character split over tokens arrives with its last token. */
+  | { readonly kind: 'text'; readonly text: string };
+
+export interface CompleteResult {
+  readonly text: string;
+  readonly tokens: Int32Array;
+  readonly finish: 'end' | 'length' | 'context';
+  /** Prompt tokens taken from the cache. */
+  readonly reusedTokens: number;
+  /** Prompt tokens evaluated. */
+  readonly prefilledTokens: number;
+  readonly prefillSeconds: number;
+  readonly decodeSeconds: number;
+}
+
+/** One loaded model with one context. Calls queue up on its engine thread in the order made. */
+export interface NativeEngine {
+  readonly info: ModelInfo;
+  /** `special`: markers such as `<|fim_prefix|>` in the text become their tokens. */
+  tokenize(text: string, special: boolean): Promise<Int32Array>;
+  detokenize(tokens: Int32Array): Promise<string>;
+  complete(request: CompleteRequest, onEvent: (event: CompleteEvent) => void): Job<CompleteResult>;
+  /** Appends tokens to the cache. Resolves to logits, row-major [rows, vocabulary]: of every token or of the last. */
+  evaluate(tokens: Int32Array, logits: 'all' | 'last'): Job<Float32Array>;
+  /**
+   * Keeps the first `tokens` tokens, or fewer where the cut falls inside a quantised block: resolves to how many
+   * are left (at most 127 fewer), from where the caller evaluates again.
+   */
+  truncate(tokens: number): Promise<number>;
+  stats(): CacheStats;
+  /** Aborts what runs, frees everything. Later calls reject with CLOSED. */
+  close(): Promise<void>;
+}
+
+export interface Addon {
+  /** llama.cpp release the addon was built for, and the one it is running with. */
+  readonly release: { readonly built: string; readonly loaded: string };
+  /** `onProgress` gets the loaded fraction, 0 to 1. Aborting the job abandons the load. */
+  load(options: LoadOptions, onProgress: (fraction: number) => void): Job<NativeEngine>;
+}
