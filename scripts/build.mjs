@@ -1,0 +1,100 @@
+/** Builds dist/: the native addon with llama.cpp's prebuilt libraries beside it, and the bundles. */
+import { existsSync } from 'node:fs';
+import { copyFile, mkdir, readdir, rm } from 'node:fs/promises';
+import path from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { bootstrap, headersFolder, librariesFolder } from './bootstrap.mjs';
+import { at, Failure, heading, main, node, run } from './lib/shell.mjs';
+import { once } from './lib/stamp.mjs';
+
+const nativeOutput = at('dist/native');
+const addon = path.join(nativeOutput, 'sightline.node');
+
+const nativeInputs = () => ({
+  files: [at('native'), at('scripts/build.mjs'), at('build/llama.cpp/RELEASE')],
+  text: [process.platform, process.arch],
+});
+
+async function buildAddon() {
+  await once('addon', { ...nativeInputs(), outputs: [addon] }, async () => {
+    heading('native addon');
+    const release = at('build/native/Release');
+    await node([
+      at('node_modules/cmake-js/bin/cmake-js'),
+      ...[
+        'compile',
+        '--directory',
+        at('native'),
+        '--out',
+        at('build/native'),
+        '--config',
+        'Release',
+      ],
+      `--CDSIGHTLINE_LLAMA_HEADERS=${headersFolder}`,
+      `--CDSIGHTLINE_LLAMA_LIBRARIES=${librariesFolder()}`,
+    ]);
+    await mkdir(nativeOutput, { recursive: true });
+    await replace(path.join(release, 'sightline.node'), addon);
+  });
+}
+
+/** A process may have the old file mapped: it keeps it, since the new one is another file. */
+async function replace(from, to) {
+  await rm(to, { force: true });
+  await copyFile(from, to);
+}
+
+async function copyLibraries() {
+  const from = librariesFolder();
+  const names = (await readdir(from)).filter((name) => /\.(so|dylib|dll|metallib)$/.test(name));
+  if (names.length === 0) throw new Failure(`No libraries of llama.cpp in ${from}.`);
+  const sources = names.map((name) => path.join(from, name));
+  const outputs = names.map((name) => path.join(nativeOutput, name));
+  await once('libraries', { files: sources, outputs }, async () => {
+    await mkdir(nativeOutput, { recursive: true });
+    for (const name of names) await replace(path.join(from, name), path.join(nativeOutput, name));
+  });
+}
+
+async function bundle() {
+  const files = ['extension', 'sidecar', 'esbuild.mjs', 'package-lock.json'].map((name) =>
+    at(name),
+  );
+  const outputs = [at('dist/extension.cjs'), at('dist/sidecar.mjs')];
+  await once('bundles', { files, outputs }, async () => {
+    heading('bundles');
+    await node([at('esbuild.mjs')]);
+  });
+}
+
+/** Everything under dist/. */
+export async function build() {
+  await bootstrap();
+  await buildAddon();
+  await copyLibraries();
+  await bundle();
+}
+
+const nativeTestsFolder = at('build/native-tests');
+
+/** The C++ tests, with address and undefined-behaviour sanitizers. */
+export async function buildNativeTests() {
+  await bootstrap();
+  const configured = path.join(nativeTestsFolder, 'build.ninja');
+  const settings = [
+    '-DCMAKE_BUILD_TYPE=RelWithDebInfo',
+    '-DSIGHTLINE_TESTS=ON',
+    '-DSIGHTLINE_SANITIZE=address,undefined',
+    `-DSIGHTLINE_LLAMA_HEADERS=${headersFolder}`,
+    `-DSIGHTLINE_LLAMA_LIBRARIES=${librariesFolder()}`,
+  ];
+  heading('native tests');
+  await once('native-tests', { text: settings, outputs: [configured] }, async () => {
+    if (existsSync(nativeTestsFolder)) await rm(nativeTestsFolder, { recursive: true });
+    await run('cmake', ['-S', at('native'), '-B', nativeTestsFolder, '-G', 'Ninja', ...settings]);
+  });
+  await run('cmake', ['--build', nativeTestsFolder]);
+  return nativeTestsFolder;
+}
+
+if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) await main(build);
