@@ -73,4 +73,6 @@ export const CacheStatsNotification = new NotificationType<CacheStats>('sightlin
 export const StatusNotification = new NotificationType<SidecarStatus>('sightline/status');
 
 /** client -> sidecar: the latest statistics, or null before a model is loaded. */
-export const CacheStatsRequest = new RequestType0<CacheStats | null, void>('sightline/getCacheStats');
+export const CacheStatsRequest = new RequestType0<CacheStats | null, void>(
+  'sightline/getCacheStats',
+);

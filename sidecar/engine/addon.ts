@@ -29,7 +29,11 @@ export interface AddonError extends Error {
 export type CacheOptions =
   | { readonly policy: 'full' }
   | { readonly policy: 'selective'; readonly sink: number; readonly window: number }
-  | { readonly policy: 'stock'; readonly type: 'f16' | 'q8_0' | 'q4_0'; readonly flashAttention: boolean };
+  | {
+      readonly policy: 'stock';
+      readonly type: 'f16' | 'q8_0' | 'q4_0';
+      readonly flashAttention: boolean;
+    };
 
 export interface LoadOptions {
   /** Path of a GGUF file. */

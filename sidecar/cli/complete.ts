@@ -1,0 +1,152 @@
+import { readFile } from 'node:fs/promises';
+import { basename, resolve } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { TextDocument } from 'vscode-languageserver-textdocument';
+import { complete } from '../completion/complete.ts';
+import { trimCompletion } from '../completion/trim.ts';
+import { Engine } from '../engine/engine.ts';
+import { describeFailure, type Failure } from '../engine/failure.ts';
+import { bundledModelPath, loadAddon } from '../engine/load.ts';
+import { exitCodes } from '../exit.ts';
+import { fail, succeed, type Result } from '../result.ts';
+import { engineOptionsOf } from '../service.ts';
+import { cacheStats } from '../stats.ts';
+import { parseCommandLine, usage, type Target } from './arguments.ts';
+import { formatReport, reportOf } from './report.ts';
+
+const say = (line: string): void => {
+  process.stderr.write(`sightline: ${line}\n`);
+};
+
+/**
+ * Completes a file in the terminal: the completion and the report go to stdout, progress and errors to
+ * stderr. Resolves to the exit code. An interrupt (Ctrl-C) ends it within one decode step.
+ */
+export async function completeCommand(args: readonly string[]): Promise<number> {
+  const parsed = parseCommandLine(args);
+  if (!parsed.ok) {
+    say(parsed.error);
+    process.stderr.write(`\n${usage}`);
+    return exitCodes.usage;
+  }
+  if (parsed.value === 'help') {
+    process.stdout.write(usage);
+    return exitCodes.done;
+  }
+  const { target, settings, json } = parsed.value;
+
+  const text = await readText(target.file);
+  if (!text.ok) {
+    say(text.error);
+    return exitCodes.fileUnreadable;
+  }
+  const offset = offsetOf(text.value, target);
+  if (!offset.ok) {
+    say(offset.error);
+    return exitCodes.usage;
+  }
+
+  const abort = new AbortController();
+  const interrupt = (): void => {
+    abort.abort();
+  };
+  process.once('SIGINT', interrupt);
+  const engine = new Engine(
+    () => loadAddon(),
+    engineOptionsOf(settings, bundledModelPath()),
+    loadProgress,
+  );
+  try {
+    const model = await engine.model(abort.signal);
+    if (!model.ok) return engineFailed(model.error);
+    const request = {
+      uri: pathToFileURL(resolve(target.file)).href,
+      name: basename(target.file),
+      text: text.value,
+      offset: offset.value,
+      maxTokens: settings.completion.maxTokens,
+    };
+    const restOfLine = /^[^\r\n]*/.exec(text.value.slice(offset.value))?.[0] ?? '';
+    let generated = '';
+    let shown = '';
+    /** Shows what is certain to be part of the completion so far. */
+    const show = (completion: string): void => {
+      if (json || !completion.startsWith(shown)) return;
+      process.stdout.write(completion.slice(shown.length));
+      shown = completion;
+    };
+    const outcome = await complete(model.value, request, abort.signal, (event) => {
+      if (event.kind !== 'text') return;
+      generated += event.text;
+      show(trimCompletion(generated, restOfLine));
+    });
+    if (!outcome.ok) return engineFailed(outcome.error);
+    const stats = cacheStats(model.value.native, settings.cache.policy, outcome.value);
+    const report = reportOf(target, model.value.native.info, outcome.value, stats);
+    if (json) {
+      process.stdout.write(`${JSON.stringify(report, null, 2)}\n`);
+    } else {
+      show(report.completion);
+      if (report.completion === '') say('the model has nothing to offer here');
+      process.stdout.write(`\n\n${formatReport(report)}\n`);
+    }
+    return exitCodes.done;
+  } finally {
+    process.off('SIGINT', interrupt);
+    await engine.close();
+  }
+}
+
+const loadProgress = {
+  progress(fraction: number, { modelPath }: { readonly modelPath: string }): void {
+    if (process.stderr.isTTY) {
+      const percentage = `${Math.floor(fraction * 100)} %`.padStart(5);
+      process.stderr.write(`\rsightline: loading ${basename(modelPath)} ${percentage}`);
+    } else if (fraction === 0) {
+      say(`loading ${modelPath}`);
+    }
+  },
+  loaded(): void {
+    if (process.stderr.isTTY) process.stderr.write('\n');
+  },
+  failed(): void {
+    if (process.stderr.isTTY) process.stderr.write('\n');
+  },
+};
+
+function engineFailed(failure: Failure): number {
+  if (failure.code === 'ABORTED') {
+    say('interrupted');
+    return exitCodes.interrupted;
+  }
+  say(describeFailure(failure));
+  return exitCodes.engineFailed;
+}
+
+async function readText(file: string): Promise<Result<string, string>> {
+  let bytes: Buffer;
+  try {
+    bytes = await readFile(file);
+  } catch (error) {
+    return fail(error instanceof Error ? error.message : String(error));
+  }
+  const text = new TextDecoder().decode(bytes);
+  if (!Buffer.from(text).equals(bytes) && text.includes('\uFFFD')) {
+    say(`${file} is not valid UTF-8; what is not stands as U+FFFD`);
+  }
+  return succeed(text);
+}
+
+function offsetOf(text: string, { file, line, column }: Target): Result<number, string> {
+  const document = TextDocument.create(file, '', 0, text);
+  if (line > document.lineCount) {
+    return fail(`${file} has ${document.lineCount} lines; there is no line ${line}`);
+  }
+  const end = document.offsetAt({ line: line - 1, character: Number.MAX_SAFE_INTEGER });
+  if (column === undefined) return succeed(end);
+  const start = document.offsetAt({ line: line - 1, character: 0 });
+  if (column > end - start + 1) {
+    return fail(`line ${line} of ${file} ends at column ${end - start + 1}`);
+  }
+  return succeed(start + column - 1);
+}

@@ -1,0 +1,127 @@
+import type { Completion } from '../completion/complete.ts';
+import type { ModelInfo } from '../engine/addon.ts';
+import type { CacheStats } from '../protocol.ts';
+import { rate } from '../stats.ts';
+import type { Target } from './arguments.ts';
+
+/** What one headless completion did; `--json` prints it as it is. Seconds, tokens and bytes. */
+export interface Report {
+  readonly file: string;
+  readonly line: number;
+  readonly column: number | undefined;
+  readonly completion: string;
+  readonly finish: string;
+  readonly model: {
+    readonly name: string;
+    readonly architecture: string;
+    readonly parameters: number;
+    readonly contextTokens: number;
+    readonly threads: number;
+    readonly kernels: string;
+  };
+  readonly tokens: {
+    readonly file: number;
+    readonly inSight: number;
+    readonly prefix: number;
+    readonly suffix: number;
+    readonly omittedBefore: number;
+    readonly omittedAfter: number;
+    readonly reused: number;
+    readonly prefilled: number;
+    readonly generated: number;
+  };
+  readonly seconds: { readonly load: number; readonly prefill: number; readonly decode: number };
+  readonly tokensPerSecond: {
+    readonly prefill: number | undefined;
+    readonly decode: number | undefined;
+  };
+  readonly memory: {
+    readonly policy: CacheStats['policy'];
+    readonly tiers: CacheStats['tiers'];
+    readonly tokens: number;
+    readonly bytes: number;
+    readonly reservedBytes: number;
+    readonly fp16Bytes: number;
+    /** FP16 bytes over bytes. */
+    readonly ratio: number;
+  };
+}
+
+export function reportOf(
+  target: Target,
+  info: ModelInfo,
+  { text, inSight, result }: Completion,
+  stats: CacheStats,
+): Report {
+  return {
+    ...target,
+    completion: text,
+    finish: result.finish,
+    model: {
+      name: info.name,
+      architecture: info.architecture,
+      parameters: info.parameters,
+      contextTokens: info.contextTokens,
+      threads: info.threads,
+      kernels: info.kernels,
+    },
+    tokens: {
+      file: inSight.documentTokens,
+      inSight: inSight.prefixTokens + inSight.suffixTokens,
+      prefix: inSight.prefixTokens,
+      suffix: inSight.suffixTokens,
+      omittedBefore: inSight.omittedBefore,
+      omittedAfter: inSight.omittedAfter,
+      reused: result.reusedTokens,
+      prefilled: result.prefilledTokens,
+      generated: result.tokens.length,
+    },
+    seconds: {
+      load: info.loadSeconds,
+      prefill: result.prefillSeconds,
+      decode: result.decodeSeconds,
+    },
+    tokensPerSecond: {
+      prefill: rate(result.prefilledTokens, result.prefillSeconds),
+      decode: rate(result.tokens.length, result.decodeSeconds),
+    },
+    memory: {
+      policy: stats.policy,
+      tiers: stats.tiers,
+      tokens: stats.tokens,
+      bytes: stats.bytes,
+      reservedBytes: stats.reservedBytes,
+      fp16Bytes: stats.fp16Bytes,
+      ratio: stats.bytes > 0 ? stats.fp16Bytes / stats.bytes : 1,
+    },
+  };
+}
+
+const count = (tokens: number): string => tokens.toLocaleString('en').replaceAll(',', ' ');
+
+const bytes = (value: number): string =>
+  value < 1024 * 1024
+    ? `${(value / 1024).toFixed(1)} KiB`
+    : `${(value / 1024 / 1024).toFixed(2)} MiB`;
+
+const speed = (tokensPerSecond: number | undefined): string =>
+  tokensPerSecond === undefined ? '' : ` (${tokensPerSecond.toFixed(1)} tokens/s)`;
+
+/** The report for a terminal. */
+export function formatReport({ model, tokens, seconds, tokensPerSecond, memory }: Report): string {
+  const row = (name: string, held: string, size: string): string =>
+    `  ${name.padEnd(14)}${held.padStart(10)}${size.padStart(14)}`;
+  return [
+    `model    ${model.name} (${model.architecture}, ${(model.parameters / 1e6).toFixed(1)} M parameters), ${count(model.contextTokens)} tokens of context, ${model.threads} threads, ${model.kernels} kernels`,
+    `tokens   file ${count(tokens.file)}, in sight ${count(tokens.inSight)} (${count(tokens.prefix)} before the cursor, ${count(tokens.suffix)} after it)`,
+    `         left out ${count(tokens.omittedBefore + tokens.omittedAfter)} (${count(tokens.omittedBefore)} at the start, ${count(tokens.omittedAfter)} at the end)`,
+    `         reused ${count(tokens.reused)}, prefilled ${count(tokens.prefilled)}, generated ${count(tokens.generated)}`,
+    `time     load ${seconds.load.toFixed(2)} s, prefill ${seconds.prefill.toFixed(2)} s${speed(tokensPerSecond.prefill)}, decode ${seconds.decode.toFixed(2)} s${speed(tokensPerSecond.decode)}`,
+    `memory   KV cache, policy ${memory.policy}`,
+    row('tier', 'tokens', 'bytes'),
+    ...memory.tiers.map((tier) => row(tier.name, count(tier.tokens), bytes(tier.bytes))),
+    row('total', count(memory.tokens), bytes(memory.bytes)),
+    row('as FP16', count(memory.tokens), bytes(memory.fp16Bytes)),
+    `  ${memory.ratio.toFixed(2)}x smaller than FP16`,
+  ].join('\n');
+}

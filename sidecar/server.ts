@@ -1,0 +1,162 @@
+import {
+  LSPErrorCodes,
+  MessageType,
+  ResponseError,
+  ShowMessageNotification,
+  TextDocuments,
+  TextDocumentSyncKind,
+  type Connection,
+  type InlineCompletionItem,
+  type InlineCompletionParams,
+} from 'vscode-languageserver/node';
+import { TextDocument } from 'vscode-languageserver-textdocument';
+import type { Completion, CompletionRequest } from './completion/complete.ts';
+import { isCancellation } from './engine/failure.ts';
+import { CacheStatsNotification, CacheStatsRequest } from './protocol.ts';
+import { CompletionService, type ServiceOptions } from './service.ts';
+import { parseSettings } from './settings.ts';
+import { rate } from './stats.ts';
+import { notify, StatusReporter } from './status.ts';
+
+export interface ServerOptions extends Omit<ServiceOptions, 'settings'> {
+  readonly version: string;
+}
+
+/** Serves Sightline on a connection that does not listen yet. `close` frees the model. */
+export function serve(connection: Connection, options: ServerOptions): { close(): Promise<void> } {
+  const documents = new TextDocuments(TextDocument);
+  const status = new StatusReporter(connection);
+  const { settings } = parseSettings(undefined);
+  const service = new CompletionService(
+    { ...options, settings },
+    {
+      status: (news) => {
+        status.report(news);
+      },
+      stats: (news) => {
+        notify(connection, CacheStatsNotification, news);
+      },
+    },
+  );
+
+  const problemsShown = new Set<string>();
+  const takeSettings = (input: unknown): void => {
+    const parsed = parseSettings(input);
+    service.configure(parsed.settings);
+    for (const { name, reason } of parsed.problems) {
+      const message = `sightline.${name} ${reason}; the default is used.`;
+      if (problemsShown.has(message)) continue;
+      problemsShown.add(message);
+      notify(connection, ShowMessageNotification.type, {
+        type: MessageType.Warning,
+        message,
+      });
+    }
+  };
+
+  connection.onInitialize(({ initializationOptions }) => {
+    // Nothing may be shown before the client says that it is initialized.
+    connection.onInitialized(() => {
+      takeSettings(initializationOptions);
+    });
+    return {
+      serverInfo: { name: 'Sightline', version: options.version },
+      capabilities: {
+        textDocumentSync: { openClose: true, change: TextDocumentSyncKind.Incremental },
+        inlineCompletionProvider: true,
+      },
+    };
+  });
+  connection.onDidChangeConfiguration(({ settings: all }: { settings: unknown }) => {
+    takeSettings(isObject(all) ? all['sightline'] : undefined);
+  });
+  connection.onRequest(CacheStatsRequest, () => service.stats);
+  connection.onShutdown(() => service.close());
+
+  documents.onDidOpen(() => {
+    if (service.settings.enable) service.warmUp();
+  });
+  documents.onDidClose(({ document }) => running.get(document.uri)?.abort());
+
+  /** The latest request for each document. */
+  const running = new Map<string, AbortController>();
+
+  connection.languages.inlineCompletion.on(async (params, token) => {
+    const document = documents.get(params.textDocument.uri);
+    if (document === undefined || !service.settings.enable) return [];
+    running.get(document.uri)?.abort();
+    const abort = new AbortController();
+    running.set(document.uri, abort);
+    const subscription = token.onCancellationRequested(() => {
+      abort.abort();
+    });
+    if (token.isCancellationRequested) abort.abort();
+    try {
+      const request = completionRequest(document, params, service.settings.completion.maxTokens);
+      const outcome = await service.complete(request, abort.signal);
+      if (outcome.ok) {
+        connection.console.log(describe(outcome.value));
+        return completionItems(outcome.value, params);
+      }
+      return isCancellation(outcome.error)
+        ? new ResponseError<void>(
+            LSPErrorCodes.RequestCancelled,
+            'Cancelled, or followed by a newer request for the same document.',
+          )
+        : [];
+    } finally {
+      subscription.dispose();
+      if (running.get(document.uri) === abort) running.delete(document.uri);
+    }
+  });
+
+  documents.listen(connection);
+  return service;
+}
+
+const isObject = (value: unknown): value is Readonly<Record<string, unknown>> =>
+  typeof value === 'object' && value !== null;
+
+/** The document as the model is to see it: with the item chosen in the suggest widget in place. */
+function completionRequest(
+  document: TextDocument,
+  { position, context }: InlineCompletionParams,
+  maxTokens: number,
+): CompletionRequest {
+  const chosen = context.selectedCompletionInfo;
+  const content = document.getText();
+  const { uri } = document;
+  const name = nameOf(uri);
+  if (chosen === undefined) {
+    return { uri, name, text: content, offset: document.offsetAt(position), maxTokens };
+  }
+  const before = content.slice(0, document.offsetAt(chosen.range.start)) + chosen.text;
+  const text = before + content.slice(document.offsetAt(chosen.range.end));
+  return { uri, name, text, offset: before.length, maxTokens };
+}
+
+/** The file's name in a URI of any scheme. */
+function nameOf(uri: string): string {
+  const name = /[^/:]*$/.exec(uri.replace(/[?#].*$/, ''))?.[0] ?? '';
+  try {
+    return decodeURIComponent(name);
+  } catch {
+    return name;
+  }
+}
+
+function completionItems(
+  { text }: Completion,
+  { context }: InlineCompletionParams,
+): InlineCompletionItem[] {
+  if (text === '') return [];
+  const chosen = context.selectedCompletionInfo;
+  return chosen === undefined
+    ? [{ insertText: text }]
+    : [{ insertText: chosen.text + text, range: chosen.range }];
+}
+
+function describe({ inSight, result }: Completion): string {
+  const speed = rate(result.tokens.length, result.decodeSeconds)?.toFixed(1) ?? '-';
+  return `${inSight.prefixTokens} + ${inSight.suffixTokens} of ${inSight.documentTokens} tokens in sight, ${result.reusedTokens} reused, ${result.prefilledTokens} prefilled in ${Math.round(result.prefillSeconds * 1000)} ms, ${result.tokens.length} decoded at ${speed} tokens/s`;
+}
