@@ -1,0 +1,28 @@
+/**
+ * MODEL CACHE-OPTIONS: fills a cache and prints by how much the process grew (bytes resident) and
+ * by how much the cache says it did (bytes reserved), as JSON.
+ */
+import type { CacheOptions } from '../../../sidecar/engine/addon.ts';
+import { codeTokens } from '../support/corpus.ts';
+import { evaluate, withEngine } from '../support/engine.ts';
+
+const [modelPath = '', options = ''] = process.argv.slice(2);
+
+await withEngine(modelPath, JSON.parse(options) as CacheOptions, async (engine) => {
+  const tokens = await codeTokens(engine, 2560);
+  const measure = (): { resident: number; reserved: number } => {
+    globalThis.gc?.();
+    return { resident: process.memoryUsage.rss(), reserved: engine.stats().reservedBytes };
+  };
+  // The first batch touches the buffers that do not grow with the cache.
+  await evaluate(engine, tokens.subarray(0, 512), 'last');
+  const before = measure();
+  await evaluate(engine, tokens.subarray(512), 'last');
+  const after = measure();
+  console.log(
+    JSON.stringify({
+      residentBytes: after.resident - before.resident,
+      reservedBytes: after.reserved - before.reserved,
+    }),
+  );
+});
