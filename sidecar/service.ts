@@ -9,7 +9,7 @@ import { type Result } from './result.ts';
 import { modelPathOf } from './settings.ts';
 import { cacheStats } from './stats.ts';
 
-/** Where the service's news go. */
+/** Where the service's news go. The same status may come several times in a row. */
 export interface ServiceObserver {
   status(status: SidecarStatus): void;
   stats(stats: CacheStats): void;
@@ -91,8 +91,9 @@ export class CompletionService {
     const model = await this.#engine.model(signal);
     if (!model.ok) return model;
     this.#running++;
-    this.#observer.status({ state: 'generating', message: `Completing ${request.name}` });
-    const outcome = await complete(model.value, request, signal);
+    const outcome = await complete(model.value, request, signal, () => {
+      this.#observer.status({ state: 'generating', message: `Completing ${request.name}` });
+    });
     this.#running--;
     if (outcome.ok) this.#publish(model.value, outcome.value);
     if (outcome.ok || isCancellation(outcome.error)) {

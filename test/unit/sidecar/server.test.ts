@@ -1,0 +1,281 @@
+import assert from 'node:assert/strict';
+import { PassThrough } from 'node:stream';
+import { describe, it } from 'node:test';
+import {
+  CancellationTokenSource,
+  createConnection,
+  LSPErrorCodes,
+  StreamMessageReader,
+  StreamMessageWriter,
+  TextDocumentSyncKind,
+} from 'vscode-languageserver/node';
+import type { Failure } from '../../../sidecar/engine/failure.ts';
+import type { LoadedAddon } from '../../../sidecar/engine/load.ts';
+import { CacheStatsRequest } from '../../../sidecar/protocol.ts';
+import { succeed, type Result } from '../../../sidecar/result.ts';
+import { serve } from '../../../sidecar/server.ts';
+import { FakeAddon, FakeError, gate, noMarkers, type FakeOptions } from '../support/fakeAddon.ts';
+import { LspClient } from '../support/lspClient.ts';
+
+const uri = 'file:///folder/my%20file.ts';
+const start = { line: 0, character: 0 };
+
+function connect(loadAddon: () => Result<LoadedAddon, Failure>): LspClient {
+  const toServer = new PassThrough();
+  const toClient = new PassThrough();
+  const connection = createConnection(
+    new StreamMessageReader(toServer),
+    new StreamMessageWriter(toClient),
+  );
+  serve(connection, { version: '1.2.3', bundledModel: '/bundled.gguf', loadAddon });
+  connection.listen();
+  return new LspClient(toClient, toServer);
+}
+
+async function session(
+  fake: FakeOptions = {},
+  settings?: unknown,
+): Promise<{ client: LspClient; addon: FakeAddon }> {
+  const addon = new FakeAddon(fake);
+  const client = connect(() => succeed(addon.loaded));
+  await client.initialize(settings);
+  return { client, addon };
+}
+
+const isCancelled = (error: unknown): boolean =>
+  error instanceof Error && 'code' in error && error.code === LSPErrorCodes.RequestCancelled;
+
+describe('server', () => {
+  it('says what it can do', async () => {
+    const client = connect(() => succeed(new FakeAddon().loaded));
+    const { capabilities, serverInfo } = await client.initialize();
+    assert.deepEqual(serverInfo, { name: 'Sightline', version: '1.2.3' });
+    assert.deepEqual(capabilities.textDocumentSync, {
+      openClose: true,
+      change: TextDocumentSyncKind.Incremental,
+    });
+    assert.equal(capabilities.inlineCompletionProvider, true);
+  });
+
+  it('completes a document as it is after incremental changes', async () => {
+    const { client, addon } = await session();
+    await client.open(uri, 'let = 1;\n');
+    await client.insert(uri, 2, { line: 0, character: 4 }, 'a ');
+    const items = await client.complete(uri, { line: 0, character: 6 });
+    assert.deepEqual(items, [{ insertText: 'answer' }]);
+    const prompt = await addon.engines[0]?.detokenize(
+      addon.engines[0].requests[0]?.tokens ?? new Int32Array(),
+    );
+    assert.equal(prompt, 'my file.ts\nlet a = 1;\n');
+  });
+
+  it('loads with the first document, and tells how that goes', async () => {
+    const { client, addon } = await session();
+    assert.equal(addon.loads.length, 0);
+    assert.equal(await client.connection.sendRequest(CacheStatsRequest), null);
+    await client.open(uri, '');
+    await client.until(() => client.progress.includes('end') && client.stats.length > 0);
+    assert.deepEqual(
+      client.statuses.map(({ state }) => state),
+      ['loading', 'loading', 'ready'],
+    );
+    assert.deepEqual(client.statuses.at(-1)?.message, 'Fake, 4096 tokens of context');
+    assert.deepEqual(client.progress, ['begin', 'report', 'end']);
+    assert.equal(addon.loads[0]?.modelPath, '/bundled.gguf');
+    assert.deepEqual(addon.loads[0].cache, { policy: 'selective', sink: 16, window: 256 });
+  });
+
+  it('reports the cache after a completion', async () => {
+    const { client } = await session();
+    await client.open(uri, 'abc');
+    await client.complete(uri, { line: 0, character: 3 });
+    const stats = await client.connection.sendRequest(CacheStatsRequest);
+    assert.ok(stats !== null);
+    assert.deepEqual(stats, client.stats.at(-1));
+    assert.equal(stats.policy, 'selective');
+    assert.equal(stats.inSight?.uri, uri);
+    assert.equal(stats.inSight.documentTokens, 3);
+    assert.equal(stats.decodeTokensPerSecond, 12);
+    assert.ok(client.statuses.some(({ state }) => state === 'generating'));
+    assert.equal(client.statuses.at(-1)?.state, 'ready');
+  });
+
+  it('waits for the load; cancelling the wait leaves the load alone', async () => {
+    const loadGate = gate();
+    const { client, addon } = await session({ loadGate });
+    await client.open(uri, 'a');
+    const source = new CancellationTokenSource();
+    const cancelled = client.complete(uri, start, { token: source.token });
+    source.cancel();
+    await assert.rejects(cancelled, isCancelled);
+    const waiting = client.complete(uri, start);
+    loadGate.open();
+    assert.equal((await waiting).length, 1);
+    assert.equal(addon.loads.length, 1);
+  });
+
+  it('passes $/cancelRequest on to the engine', async () => {
+    const { client, addon } = await session({ answerGate: gate() });
+    await client.open(uri, 'a');
+    const source = new CancellationTokenSource();
+    const request = client.complete(uri, start, { token: source.token });
+    await client.until(() => client.statuses.at(-1)?.state === 'generating');
+    source.cancel();
+    await assert.rejects(request, isCancelled);
+    assert.equal(addon.engines[0]?.aborted, 1);
+    assert.equal(client.statuses.at(-1)?.state, 'ready');
+  });
+
+  it('lets a newer request for the same document cancel the older, not for another', async () => {
+    const answerGate = gate();
+    const { client, addon } = await session({ answerGate });
+    await client.open(uri, 'a');
+    await client.open('file:///other.ts', 'b');
+    const other = client.complete('file:///other.ts', start);
+    const older = client.complete(uri, start);
+    older.catch(() => undefined);
+    await client.until(() => client.statuses.at(-1)?.state === 'generating');
+    const newer = client.complete(uri, start);
+    await assert.rejects(older, isCancelled);
+    answerGate.open();
+    assert.equal((await newer).length, 1);
+    assert.equal((await other).length, 1);
+    assert.equal(addon.engines[0]?.aborted, 1);
+  });
+
+  it('gives up the completion of a document that is closed', async () => {
+    const { client } = await session({ answerGate: gate() });
+    await client.open(uri, 'a');
+    const request = client.complete(uri, start);
+    await client.until(() => client.statuses.at(-1)?.state === 'generating');
+    await client.close(uri);
+    await assert.rejects(request, isCancelled);
+  });
+
+  it('answers nothing for a document it does not know', async () => {
+    const { client } = await session();
+    assert.deepEqual(await client.complete('file:///unknown.ts', start), []);
+  });
+
+  it('continues the item chosen in the suggest widget', async () => {
+    const { client, addon } = await session();
+    await client.open(uri, 'console.lo\n');
+    const range = { start: { line: 0, character: 8 }, end: { line: 0, character: 10 } };
+    const items = await client.complete(uri, range.end, {
+      selectedCompletionInfo: { range, text: 'log' },
+    });
+    assert.deepEqual(items, [{ insertText: 'loganswer', range }]);
+    const engine = addon.engines[0];
+    const prompt = await engine?.detokenize(engine.requests[0]?.tokens ?? new Int32Array());
+    assert.equal(prompt, 'my file.ts\nconsole.log\n');
+  });
+
+  it('is off while sightline.enable is false', async () => {
+    const { client, addon } = await session({}, { enable: false });
+    await client.open(uri, 'a');
+    assert.deepEqual(await client.complete(uri, start), []);
+    assert.equal(addon.loads.length, 0);
+    await client.configure({ enable: true });
+    assert.equal((await client.complete(uri, start)).length, 1);
+  });
+
+  it('loads again when a setting that matters changes, and only then', async () => {
+    const { client, addon } = await session();
+    await client.open(uri, 'a');
+    await client.complete(uri, start);
+    await client.configure({ completion: { maxTokens: 3 } });
+    await client.complete(uri, start);
+    assert.equal(addon.loads.length, 1);
+    assert.equal(addon.engines[0]?.requests.at(-1)?.maxTokens, 3);
+    await client.configure({ cache: { policy: 'full' } });
+    await client.complete(uri, start);
+    assert.equal(addon.loads.length, 2);
+    assert.deepEqual(addon.loads[1]?.cache, { policy: 'full' });
+    assert.equal(client.stats.at(-1)?.policy, 'full');
+  });
+
+  it('shows once what is wrong in the settings and goes on with defaults', async () => {
+    const { client, addon } = await session({}, { threads: 'many', wndow: 1 });
+    await client.configure({ threads: 'many', wndow: 1 });
+    await client.open(uri, 'a');
+    assert.equal((await client.complete(uri, start)).length, 1);
+    assert.equal(addon.loads[0]?.threads, 0);
+    assert.equal(client.shown.length, 2);
+    assert.equal(
+      client.shown[0],
+      'sightline.threads must be a whole number from 0 to 256, not "many"; the default is used.',
+    );
+    assert.match(client.shown[1] ?? '', /^sightline\.wndow is not one of the settings: enable, /);
+  });
+
+  it('says what is wrong with a model, once, and answers nothing', async () => {
+    const { client } = await session({
+      loadError: new FakeError('MODEL_INVALID', '/m.gguf is truncated. Download it again.'),
+    });
+    await client.open(uri, 'a');
+    for (let i = 0; i < 3; i++) assert.deepEqual(await client.complete(uri, start), []);
+    assert.deepEqual(client.statuses.at(-1), {
+      state: 'error',
+      message: '/m.gguf is truncated. Download it again. [MODEL_INVALID]',
+    });
+    assert.equal(client.statuses.filter(({ state }) => state === 'error').length, 1);
+    assert.deepEqual(client.shown, []);
+    assert.ok(client.progress.includes('end'));
+  });
+
+  it('says that the addon is missing', async () => {
+    const client = connect(() => ({
+      ok: false,
+      error: { code: 'ADDON_MISSING', message: 'Build it.' },
+    }));
+    await client.initialize();
+    await client.open(uri, 'a');
+    await client.until(() => client.statuses.at(-1)?.state === 'error');
+    assert.equal(client.statuses.at(-1)?.message, 'Build it. [ADDON_MISSING]');
+  });
+
+  it('tells a failed completion in the status and recovers', async () => {
+    const { client, addon } = await session({ completeError: new FakeError('OUT_OF_MEMORY') });
+    await client.open(uri, 'a');
+    assert.deepEqual(await client.complete(uri, start), []);
+    assert.equal(client.statuses.at(-1)?.state, 'error');
+    addon.options = {};
+    assert.equal((await client.complete(uri, start)).length, 1);
+    assert.equal(client.statuses.at(-1)?.state, 'ready');
+  });
+
+  it('warns that a model without markers sees only the prefix', async () => {
+    const { client } = await session({ info: { fim: noMarkers } });
+    await client.open(uri, 'a');
+    await client.complete(uri, { line: 0, character: 1 });
+    const status = client.statuses.at(-1);
+    assert.equal(status?.state, 'warning');
+    assert.match(status.message, /^Fake has no fill-in-the-middle tokens/);
+  });
+
+  it('says why a binary document gets no completion', async () => {
+    const { client } = await session();
+    await client.open(uri, 'a\0b');
+    assert.deepEqual(await client.complete(uri, start), []);
+    assert.equal(client.statuses.at(-1)?.state, 'warning');
+    assert.match(client.statuses.at(-1)?.message ?? '', /my file\.ts holds NUL characters/);
+    await client.insert(uri, 2, start, 'x');
+    await client.open('file:///text.ts', 'a');
+    await client.complete('file:///text.ts', start);
+    assert.equal(client.statuses.at(-1)?.state, 'ready');
+  });
+
+  it('answers nothing for an empty offer', async () => {
+    const { client } = await session({ answer: ['\n  \n'] });
+    await client.open(uri, 'a');
+    assert.deepEqual(await client.complete(uri, start), []);
+  });
+
+  it('frees the model at shutdown', async () => {
+    const { client, addon } = await session();
+    await client.open(uri, 'a');
+    await client.complete(uri, start);
+    await client.connection.sendRequest('shutdown');
+    assert.equal(addon.engines[0]?.closed, true);
+  });
+});

@@ -1,0 +1,106 @@
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { homedir } from 'node:os';
+import { join } from 'node:path';
+import { describe, it } from 'node:test';
+import { modelPathOf, parseSettings } from '../../../sidecar/settings.ts';
+
+interface Property {
+  readonly default: unknown;
+  readonly minimum?: number;
+  readonly maximum?: number;
+}
+
+const manifest = JSON.parse(
+  readFileSync(new URL('../../../package.json', import.meta.url), 'utf8'),
+) as { contributes: { configuration: { properties: Record<string, Property> } } };
+
+/** The settings the sidecar takes; `sightline.trace.server` is the client's own. */
+const contributed = Object.entries(manifest.contributes.configuration.properties)
+  .filter(([name]) => !name.startsWith('sightline.trace.'))
+  .map(([name, property]) => ({ keys: name.split('.').slice(1), property }));
+
+const nested = (keys: readonly string[], value: unknown): unknown =>
+  keys.reduceRight<unknown>((inner, key) => ({ [key]: inner }), value);
+
+const at = (object: unknown, keys: readonly string[]): unknown =>
+  keys.reduce<unknown>((group, key) => (group as Record<string, unknown>)[key], object);
+
+describe('parseSettings', () => {
+  it('has the defaults and bounds of package.json', () => {
+    const defaults = parseSettings(undefined).settings;
+    for (const { keys, property } of contributed) {
+      assert.deepEqual(at(defaults, keys), property.default, keys.join('.'));
+      for (const bound of [property.minimum, property.maximum]) {
+        if (bound === undefined) continue;
+        const outside = bound === property.minimum ? bound - 1 : bound + 1;
+        assert.deepEqual(parseSettings(nested(keys, bound)).problems, []);
+        assert.equal(parseSettings(nested(keys, outside)).problems.length, 1, keys.join('.'));
+      }
+    }
+    const leaves = JSON.stringify(defaults).match(/":(?!\{)/g) ?? [];
+    assert.equal(leaves.length, contributed.length);
+  });
+
+  it('takes good values', () => {
+    const { settings, problems } = parseSettings({
+      enable: false,
+      model: { path: '/m.gguf' },
+      cache: { policy: 'full', sink: 4 },
+    });
+    assert.deepEqual(problems, []);
+    assert.equal(settings.enable, false);
+    assert.equal(settings.model.path, '/m.gguf');
+    assert.deepEqual(settings.cache, { policy: 'full', sink: 4, window: 256 });
+  });
+
+  it('names a wrong setting with what it accepts, and falls back', () => {
+    const { settings, problems } = parseSettings({
+      threads: 'four',
+      cache: { policy: 'most', window: 1.5 },
+      model: { path: 'relative.gguf' },
+    });
+    assert.deepEqual(settings, parseSettings(undefined).settings);
+    assert.deepEqual(problems.map(({ name }) => name).sort(), [
+      'cache.policy',
+      'cache.window',
+      'model.path',
+      'threads',
+    ]);
+    const reason = problems.find(({ name }) => name === 'cache.policy')?.reason;
+    assert.equal(reason, 'must be "selective" or "full", not "most"');
+  });
+
+  it('names unknown settings, however deep or mistyped their group', () => {
+    const { problems } = parseSettings({ cache: { windw: 3 }, model: 'x', more: { a: { b: 1 } } });
+    assert.deepEqual(
+      problems.map(({ name }) => name),
+      ['cache.windw', 'model', 'more.a.b'],
+    );
+    assert.match(problems[0]?.reason ?? '', /cache\.window/);
+  });
+
+  it('survives anything', () => {
+    for (const input of [
+      null,
+      3,
+      'x',
+      [],
+      [1],
+      { enable: null },
+      { enable: { a: 1 } },
+      { cache: [] },
+    ]) {
+      assert.deepEqual(parseSettings(input).settings, parseSettings(undefined).settings);
+    }
+    assert.equal(parseSettings({ enable: { a: 1 } }).problems.length, 1);
+  });
+
+  it('knows where the model is', () => {
+    const path = (value: string): string =>
+      modelPathOf(parseSettings({ model: { path: value } }).settings, '/bundled');
+    assert.equal(path(''), '/bundled');
+    assert.equal(path('/a/b'), '/a/b');
+    assert.equal(path('~/b'), join(homedir(), 'b'));
+  });
+});

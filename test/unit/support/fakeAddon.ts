@@ -1,0 +1,227 @@
+import type {
+  Addon,
+  AddonErrorCode,
+  CompleteEvent,
+  CompleteRequest,
+  CompleteResult,
+  Job,
+  LoadOptions,
+  ModelInfo,
+  NativeEngine,
+} from '../../../sidecar/engine/addon.ts';
+import type { LoadedAddon } from '../../../sidecar/engine/load.ts';
+
+/** Ids below 256 are the bytes of UTF-8: one token per byte, so that counts are easy to foresee. */
+export const markers = {
+  prefix: 256,
+  suffix: 257,
+  middle: 258,
+  pad: 259,
+  repository: 260,
+  separator: 261,
+} as const;
+export const noMarkers = {
+  prefix: -1,
+  suffix: -1,
+  middle: -1,
+  pad: -1,
+  repository: -1,
+  separator: -1,
+} as const;
+
+export class FakeError extends Error {
+  readonly code: AddonErrorCode;
+
+  constructor(code: AddonErrorCode, message: string = code) {
+    super(message);
+    this.code = code;
+  }
+}
+
+/** A promise with its handles outside. */
+export interface Gate {
+  readonly opened: Promise<void>;
+  open(): void;
+}
+
+export function gate(): Gate {
+  let open = (): void => undefined;
+  const opened = new Promise<void>((resolve) => {
+    open = resolve;
+  });
+  return {
+    opened,
+    open: () => {
+      open();
+    },
+  };
+}
+
+function job<T>(run: (aborted: Promise<never>) => Promise<T>): Job<T> {
+  let abort = (): void => undefined;
+  const aborted = new Promise<never>((_, reject) => {
+    abort = () => {
+      reject(new FakeError('ABORTED'));
+    };
+  });
+  aborted.catch(() => undefined);
+  return {
+    result: Promise.race([run(aborted), aborted]),
+    abort: () => {
+      abort();
+    },
+  };
+}
+
+export interface FakeOptions {
+  readonly info?: Partial<ModelInfo>;
+  /** What the model generates, piece by piece. */
+  readonly answer?: readonly string[];
+  /** Every load waits for it. */
+  readonly loadGate?: Gate;
+  /** Every completion waits for it after its first piece. */
+  readonly answerGate?: Gate;
+  readonly loadError?: FakeError;
+  readonly completeError?: FakeError;
+  /** As SentencePiece does: a token before every text. */
+  readonly spaceBefore?: boolean;
+}
+
+/** A double of the native addon that records what it is asked. */
+export class FakeAddon implements Addon {
+  readonly release = { built: 'v1', loaded: 'v1' };
+  readonly loads: LoadOptions[] = [];
+  readonly engines: FakeEngine[] = [];
+  options: FakeOptions;
+
+  constructor(options: FakeOptions = {}) {
+    this.options = options;
+  }
+
+  /** As `loadAddon` gives it. */
+  get loaded(): LoadedAddon {
+    return { addon: this, librariesPath: '/libraries' };
+  }
+
+  load(options: LoadOptions, onProgress: (fraction: number) => void): Job<NativeEngine> {
+    this.loads.push(options);
+    return job(async () => {
+      onProgress(0.5);
+      await this.options.loadGate?.opened;
+      if (this.options.loadError !== undefined) throw this.options.loadError;
+      const engine = new FakeEngine(this, options);
+      this.engines.push(engine);
+      return engine;
+    });
+  }
+}
+
+export class FakeEngine implements NativeEngine {
+  readonly info: ModelInfo;
+  readonly requests: CompleteRequest[] = [];
+  readonly tokenized: string[] = [];
+  readonly #addon: FakeAddon;
+  #cached: Int32Array = new Int32Array();
+  closed = false;
+  aborted = 0;
+
+  constructor(addon: FakeAddon, options: LoadOptions) {
+    this.#addon = addon;
+    this.info = {
+      architecture: 'fake',
+      name: 'Fake',
+      fileBytes: 1,
+      parameters: 1_000_000,
+      layers: 1,
+      vocabulary: 262,
+      trainedTokens: 4096,
+      contextTokens: options.contextTokens === 0 ? 4096 : options.contextTokens,
+      fim: markers,
+      bos: -1,
+      addBos: false,
+      ownedLayers: 1,
+      threads: 1,
+      kernels: 'fake',
+      loadSeconds: 0.5,
+      ...addon.options.info,
+    };
+  }
+
+  tokenize(text: string): Promise<Int32Array> {
+    this.tokenized.push(text);
+    const bytes = Buffer.from(text);
+    return Promise.resolve(
+      Int32Array.from(this.#addon.options.spaceBefore === true ? [32, ...bytes] : bytes),
+    );
+  }
+
+  detokenize(tokens: Int32Array): Promise<string> {
+    return Promise.resolve(Buffer.from(tokens.filter((token) => token < 256)).toString());
+  }
+
+  complete(request: CompleteRequest, onEvent: (event: CompleteEvent) => void): Job<CompleteResult> {
+    this.requests.push(request);
+    const { answer = ['answer'], answerGate, completeError } = this.#addon.options;
+    const running = job(async (aborted): Promise<CompleteResult> => {
+      await Promise.resolve();
+      if (completeError !== undefined) throw completeError;
+      const reusedTokens = commonPrefix(this.#cached, request.tokens);
+      this.#cached = request.tokens;
+      const total = request.tokens.length;
+      onEvent({ kind: 'prefill', done: total, total });
+      for (const text of answer) {
+        onEvent({ kind: 'text', text });
+        if (answerGate !== undefined) await Promise.race([answerGate.opened, aborted]);
+      }
+      const text = answer.join('');
+      return {
+        text,
+        tokens: Int32Array.from(Buffer.from(text)),
+        finish: 'end',
+        reusedTokens,
+        prefilledTokens: total - reusedTokens,
+        prefillSeconds: 0.25,
+        decodeSeconds: 0.5,
+      };
+    });
+    return {
+      result: running.result,
+      abort: () => {
+        this.aborted++;
+        running.abort();
+      },
+    };
+  }
+
+  evaluate(): Job<Float32Array> {
+    throw new Error('not used by the sidecar');
+  }
+
+  truncate(): Promise<number> {
+    throw new Error('not used by the sidecar');
+  }
+
+  stats(): ReturnType<NativeEngine['stats']> {
+    const tokens = this.#cached.length;
+    return {
+      policy: 'selective',
+      tokens,
+      contextTokens: this.info.contextTokens,
+      bytes: tokens * 8,
+      reservedBytes: tokens * 8,
+      fp16Bytes: tokens * 16,
+      tiers: [{ name: 'int8', tokens, bytes: tokens * 8 }],
+    };
+  }
+
+  close(): Promise<void> {
+    this.closed = true;
+    return Promise.resolve();
+  }
+}
+
+function commonPrefix(a: Int32Array, b: Int32Array): number {
+  let length = 0;
+  while (length < a.length && length < b.length && a[length] === b[length]) length++;
+  return length;
+}

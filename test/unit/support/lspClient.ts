@@ -1,0 +1,144 @@
+import type { Readable, Writable } from 'node:stream';
+import {
+  createProtocolConnection,
+  DidChangeConfigurationNotification,
+  DidChangeTextDocumentNotification,
+  DidCloseTextDocumentNotification,
+  DidOpenTextDocumentNotification,
+  InitializedNotification,
+  InitializeRequest,
+  InlineCompletionRequest,
+  InlineCompletionTriggerKind,
+  LogMessageNotification,
+  ShowMessageNotification,
+  StreamMessageReader,
+  StreamMessageWriter,
+  WorkDoneProgress,
+  WorkDoneProgressCreateRequest,
+  type CancellationToken,
+  type InitializeResult,
+  type InlineCompletionItem,
+  type Position,
+  type ProtocolConnection,
+  type SelectedCompletionInfo,
+} from 'vscode-languageserver/node';
+import {
+  CacheStatsNotification,
+  StatusNotification,
+  type CacheStats,
+  type SidecarStatus,
+} from '../../../sidecar/protocol.ts';
+
+/** A small LSP client that remembers what it is told; an editor that is not VS Code. */
+export class LspClient {
+  readonly connection: ProtocolConnection;
+  readonly statuses: SidecarStatus[] = [];
+  readonly stats: CacheStats[] = [];
+  readonly shown: string[] = [];
+  readonly log: string[] = [];
+  readonly progress: string[] = [];
+  #waiting: (() => void)[] = [];
+
+  constructor(input: Readable, output: Writable) {
+    this.connection = createProtocolConnection(
+      new StreamMessageReader(input),
+      new StreamMessageWriter(output),
+    );
+    const keep = <T>(list: T[], item: T): void => {
+      list.push(item);
+      for (const look of this.#waiting.splice(0)) look();
+    };
+    this.connection.onNotification(StatusNotification, (status) => {
+      keep(this.statuses, status);
+    });
+    this.connection.onNotification(CacheStatsNotification, (stats) => {
+      keep(this.stats, stats);
+    });
+    this.connection.onNotification(ShowMessageNotification.type, ({ message }) => {
+      keep(this.shown, message);
+    });
+    this.connection.onNotification(LogMessageNotification.type, ({ message }) => {
+      keep(this.log, message);
+    });
+    this.connection.onRequest(WorkDoneProgressCreateRequest.type, ({ token }) => {
+      this.connection.onProgress(WorkDoneProgress.type, token, ({ kind }) => {
+        keep(this.progress, kind);
+      });
+    });
+    this.connection.onError(() => undefined);
+    this.connection.listen();
+  }
+
+  async initialize(initializationOptions?: unknown): Promise<InitializeResult> {
+    const result = await this.connection.sendRequest<InitializeResult>(InitializeRequest.method, {
+      processId: null,
+      rootUri: null,
+      capabilities: {
+        textDocument: { inlineCompletion: {} },
+        window: { workDoneProgress: true },
+      },
+      initializationOptions,
+    });
+    await this.connection.sendNotification(InitializedNotification.type, {});
+    return result;
+  }
+
+  open(uri: string, text: string): Promise<void> {
+    return this.connection.sendNotification(DidOpenTextDocumentNotification.type, {
+      textDocument: { uri, languageId: 'typescript', version: 1, text },
+    });
+  }
+
+  /** Replaces nothing at `position` with `text`, as typing does. */
+  insert(uri: string, version: number, position: Position, text: string): Promise<void> {
+    return this.connection.sendNotification(DidChangeTextDocumentNotification.type, {
+      textDocument: { uri, version },
+      contentChanges: [{ range: { start: position, end: position }, text }],
+    });
+  }
+
+  close(uri: string): Promise<void> {
+    return this.connection.sendNotification(DidCloseTextDocumentNotification.type, {
+      textDocument: { uri },
+    });
+  }
+
+  configure(sightline: unknown): Promise<void> {
+    return this.connection.sendNotification(DidChangeConfigurationNotification.type, {
+      settings: { sightline },
+    });
+  }
+
+  async complete(
+    uri: string,
+    position: Position,
+    options: {
+      readonly token?: CancellationToken;
+      readonly selectedCompletionInfo?: SelectedCompletionInfo;
+    } = {},
+  ): Promise<InlineCompletionItem[]> {
+    const { token, selectedCompletionInfo } = options;
+    const result = await this.connection.sendRequest(
+      InlineCompletionRequest.type,
+      {
+        textDocument: { uri },
+        position,
+        context: {
+          triggerKind: InlineCompletionTriggerKind.Automatic,
+          ...(selectedCompletionInfo === undefined ? {} : { selectedCompletionInfo }),
+        },
+      },
+      token,
+    );
+    return Array.isArray(result) ? result : (result?.items ?? []);
+  }
+
+  /** Resolves once what was received satisfies `condition`; how long that takes is not its business. */
+  async until(condition: () => boolean): Promise<void> {
+    while (!condition()) {
+      await new Promise<void>((resolve) => {
+        this.#waiting.push(resolve);
+      });
+    }
+  }
+}
