@@ -1,0 +1,44 @@
+import type { CacheOptions, NativeEngine } from '../sidecar/engine/addon.ts';
+import { loadAddon } from '../sidecar/engine/load.ts';
+import { uniformStream } from '../test/fixtures/models/weights.ts';
+
+/** The caches that benchmarks compare, by the names that their cases have. */
+export const ours: ReadonlyMap<string, CacheOptions> = new Map<string, CacheOptions>([
+  ['full', { policy: 'full' }],
+  ['int8', { policy: 'selective', sink: 16, window: 256 }],
+]);
+
+/** llama.cpp's own configurations; the first is its strongest on a CPU with AVX2. */
+export const stock: ReadonlyMap<string, CacheOptions> = new Map<string, CacheOptions>([
+  ['llama.cpp f16 fa=off', { policy: 'stock', type: 'f16', flashAttention: false }],
+  ['llama.cpp f16 fa=on', { policy: 'stock', type: 'f16', flashAttention: true }],
+  ['llama.cpp q8_0 fa=on', { policy: 'stock', type: 'q8_0', flashAttention: true }],
+  ['llama.cpp q4_0 fa=on', { policy: 'stock', type: 'q4_0', flashAttention: true }],
+]);
+
+export async function loadEngine(
+  modelPath: string,
+  cache: CacheOptions,
+  threads: number,
+  contextTokens: number,
+): Promise<NativeEngine> {
+  const loaded = loadAddon();
+  if (!loaded.ok) throw new Error(loaded.error.message);
+  const { addon, librariesPath } = loaded.value;
+  const options = { modelPath, librariesPath, contextTokens, threads, cacheBudgetBytes: 0, cache };
+  return addon.load(options, () => undefined).result;
+}
+
+/** Ordinary tokens in no order: what they are does not change the speed. */
+export function anyTokens(count: number): Int32Array {
+  const next = uniformStream('tokens');
+  return Int32Array.from({ length: count }, () => Math.floor(next() * 4000));
+}
+
+/** Makes the cache hold exactly the first `depth` tokens, evaluated in batches of 512. */
+export async function goTo(engine: NativeEngine, tokens: Int32Array, depth: number): Promise<void> {
+  let held = engine.stats().tokens;
+  if (held > depth) held = await engine.truncate(depth);
+  for (; held < depth; held = engine.stats().tokens)
+    await engine.evaluate(tokens.subarray(held, Math.min(depth, held + 512)), 'last').result;
+}
