@@ -1,0 +1,271 @@
+// The module: `release`, `load`, and the engine object that a load resolves to.
+// What it offers is documented in sidecar/engine/addon.ts.
+
+#include <napi.h>
+
+#include "convert.h"
+#include "job.h"
+#include "runtime/libraries.h"
+
+namespace sightline::addon {
+namespace {
+
+using runtime::Code;
+using runtime::Engine;
+using runtime::Error;
+using runtime::Result;
+
+Error closed() { return {Code::closed, "The engine is closed."}; }
+
+Napi::Value identity(Napi::Env env, const std::string& text) {
+  return Napi::String::New(env, text);
+}
+
+Napi::Value rejected(Napi::Env env, const Error& error) {
+  const auto deferred = Napi::Promise::Deferred::New(env);
+  deferred.Reject(to_js_error(env, error));
+  return deferred.Promise();
+}
+
+Napi::Object rejected_job(Napi::Env env, const Error& error) {
+  Napi::Object job = Napi::Object::New(env);
+  job.Set("result", rejected(env, error));
+  job.Set("abort", Napi::Function::New(env, [](const Napi::CallbackInfo&) {}));
+  return job;
+}
+
+/// Work that needs a loaded model.
+template <typename Work>
+auto with_model(Work work) {
+  return [work = std::move(work)](Engine::Slot& model, const Settlement& settlement)
+             -> decltype(work(*model, settlement)) {
+    if (model == nullptr) return closed();
+    return work(*model, settlement);
+  };
+}
+
+class EngineObject : public Napi::ObjectWrap<EngineObject> {
+ public:
+  explicit EngineObject(const Napi::CallbackInfo& info) : Napi::ObjectWrap<EngineObject>(info) {}
+
+  static Napi::Function define(Napi::Env env) {
+    return DefineClass(env, "Engine",
+                       {
+                           InstanceAccessor<&EngineObject::info>("info"),
+                           InstanceMethod<&EngineObject::tokenize>("tokenize"),
+                           InstanceMethod<&EngineObject::detokenize>("detokenize"),
+                           InstanceMethod<&EngineObject::complete>("complete"),
+                           InstanceMethod<&EngineObject::evaluate>("evaluate"),
+                           InstanceMethod<&EngineObject::truncate>("truncate"),
+                           InstanceMethod<&EngineObject::stats>("stats"),
+                           InstanceMethod<&EngineObject::close>("close"),
+                       });
+  }
+
+  void adopt(std::shared_ptr<Engine> engine, std::shared_ptr<const runtime::Model*> model,
+             const runtime::Info& info) {
+    engine_ = std::move(engine);
+    model_ = std::move(model);
+    info_ = info;
+  }
+
+ private:
+  Napi::Value info(const Napi::CallbackInfo& call) { return to_js(call.Env(), info_); }
+
+  Napi::Value tokenize(const Napi::CallbackInfo& call) {
+    if (!call[0].IsString())
+      return rejected(call.Env(), {Code::bad_argument, "text must be a string."});
+    const std::string text = call[0].As<Napi::String>().Utf8Value();
+    const bool special = call[1].ToBoolean();
+    return run(call.Env(),
+               [text, special](runtime::Model& model,
+                               const Settlement&) -> Result<std::vector<llama_token>> {
+                 return model.tokenize(text, special);
+               },
+               [](Napi::Env env, const std::vector<llama_token>& tokens) {
+                 return to_js(env, tokens);
+               })
+        ->deferred.Promise();
+  }
+
+  Napi::Value detokenize(const Napi::CallbackInfo& call) {
+    Result<std::vector<llama_token>> tokens = to_tokens(call[0]);
+    if (!tokens) return rejected(call.Env(), tokens.error());
+    return run(call.Env(),
+               [tokens = std::move(tokens.value())](runtime::Model& model, const Settlement&) {
+                 return model.detokenize(tokens);
+               },
+               identity)
+        ->deferred.Promise();
+  }
+
+  Napi::Value complete(const Napi::CallbackInfo& call) {
+    Result<runtime::CompleteRequest> request = to_complete_request(call[0]);
+    if (!request) return rejected_job(call.Env(), request.error());
+    if (!call[1].IsFunction())
+      return rejected_job(call.Env(), {Code::bad_argument, "onEvent must be a function."});
+    auto listener = std::make_shared<Napi::FunctionReference>(
+        Napi::Persistent(call[1].As<Napi::Function>()));
+    const auto settlement =
+        run(call.Env(),
+            [request = std::move(request.value()), listener](runtime::Model& model,
+                                                             const Settlement& settlement) {
+              return model.complete(request, events(settlement.courier, listener),
+                                    *settlement.cancel);
+            },
+            [](Napi::Env env, const runtime::Completion& completion) {
+              return to_js(env, completion);
+            });
+    return settlement->job(call.Env());
+  }
+
+  Napi::Value evaluate(const Napi::CallbackInfo& call) {
+    Result<std::vector<llama_token>> tokens = to_tokens(call[0]);
+    if (!tokens) return rejected_job(call.Env(), tokens.error());
+    const std::string rows = call[1].IsString() ? call[1].As<Napi::String>().Utf8Value() : "";
+    if (rows != "all" && rows != "last")
+      return rejected_job(call.Env(), {Code::bad_argument, "logits must be 'all' or 'last'."});
+    const auto settlement =
+        run(call.Env(),
+            [tokens = std::move(tokens.value()), all = rows == "all"](
+                runtime::Model& model, const Settlement& settlement) {
+              return model.evaluate(tokens, all, *settlement.cancel);
+            },
+            [](Napi::Env env, const std::vector<float>& logits) { return to_js(env, logits); });
+    return settlement->job(call.Env());
+  }
+
+  Napi::Value truncate(const Napi::CallbackInfo& call) {
+    Result<int32_t> tokens = to_count(call[0], "tokens");
+    if (!tokens) return rejected(call.Env(), tokens.error());
+    return run(call.Env(),
+               [count = tokens.value()](runtime::Model& model,
+                                        const Settlement&) -> Result<int32_t> {
+                 return model.truncate(count);
+               },
+               [](Napi::Env env, int32_t kept) { return Napi::Number::New(env, kept); })
+        ->deferred.Promise();
+  }
+
+  Napi::Value stats(const Napi::CallbackInfo& call) {
+    // The engine's thread frees the model only after `close` was called here.
+    if (*model_ == nullptr) {
+      to_js_throw(call.Env());
+      return call.Env().Undefined();
+    }
+    return to_js(call.Env(), (*model_)->stats());
+  }
+
+  Napi::Value close(const Napi::CallbackInfo& call) {
+    *model_ = nullptr;
+    const auto settlement = std::make_shared<Settlement>(call.Env());
+    engine_->close([settlement] {
+      settlement->courier.deliver(
+          [settlement](Napi::Env env) { settlement->deferred.Resolve(env.Undefined()); });
+      settlement->courier.release();
+    });
+    return settlement->deferred.Promise();
+  }
+
+  static void to_js_throw(Napi::Env env) {
+    Napi::Error(env, to_js_error(env, closed())).ThrowAsJavaScriptException();
+  }
+
+  static runtime::CompleteListener events(
+      const Courier& courier, const std::shared_ptr<Napi::FunctionReference>& listener) {
+    const auto send = [courier, listener](auto fill) {
+      courier.deliver([listener, fill](Napi::Env env) {
+        const Napi::HandleScope scope(env);
+        Napi::Object event = Napi::Object::New(env);
+        fill(event);
+        listener->Call({event});
+      });
+    };
+    return {[send](int32_t done, int32_t total) {
+              send([done, total](Napi::Object& event) {
+                event.Set("kind", "prefill");
+                event.Set("done", done);
+                event.Set("total", total);
+              });
+            },
+            [send](std::string_view piece) {
+              send([text = std::string(piece)](Napi::Object& event) {
+                event.Set("kind", "text");
+                event.Set("text", text);
+              });
+            }};
+  }
+
+  /// Runs work on the model; the object stays alive until its result is there.
+  template <typename Work, typename Convert>
+  std::shared_ptr<Settlement> run(Napi::Env env, Work work, Convert convert) {
+    auto self = std::make_shared<Napi::ObjectReference>(Napi::Persistent(Value()));
+    return start(env, *engine_, with_model(std::move(work)),
+                 [self, convert = std::move(convert)](Napi::Env js, auto& value) -> Napi::Value {
+                   return convert(js, value);
+                 });
+  }
+
+  std::shared_ptr<Engine> engine_;
+  std::shared_ptr<const runtime::Model*> model_;  // for `stats`; null once closed
+  runtime::Info info_;
+};
+
+struct Module {
+  Napi::FunctionReference engine_class;
+};
+
+Napi::Value load(const Napi::CallbackInfo& call) {
+  const Napi::Env env = call.Env();
+  Result<runtime::LoadOptions> options = to_load_options(call[0]);
+  if (!options) return rejected_job(env, options.error());
+  if (!call[1].IsFunction())
+    return rejected_job(env, {Code::bad_argument, "onProgress must be a function."});
+  auto on_progress =
+      std::make_shared<Napi::FunctionReference>(Napi::Persistent(call[1].As<Napi::Function>()));
+  auto engine = std::make_shared<Engine>();
+  auto loaded = std::make_shared<const runtime::Model*>(nullptr);
+
+  const auto settlement = start(
+      env, *engine,
+      [options = std::move(options.value()), on_progress, loaded](
+          Engine::Slot& slot, const Settlement& settlement) -> Result<runtime::Info> {
+        const auto progress = [&](float fraction) {
+          settlement.courier.deliver([on_progress, fraction](Napi::Env js) {
+            const Napi::HandleScope scope(js);
+            on_progress->Call({Napi::Number::New(js, fraction)});
+          });
+        };
+        Result<std::unique_ptr<runtime::Model>> model =
+            runtime::Model::load(options, progress, *settlement.cancel);
+        if (!model) return model.error();
+        slot = std::move(model.value());
+        *loaded = slot.get();
+        return slot->info();
+      },
+      [engine, loaded](Napi::Env js, const runtime::Info& info) -> Napi::Value {
+        Napi::Object object = js.GetInstanceData<Module>()->engine_class.New({});
+        EngineObject::Unwrap(object)->adopt(engine, loaded, info);
+        return object;
+      });
+  return settlement->job(env);
+}
+
+Napi::Object initialise(Napi::Env env, Napi::Object exports) {
+  auto* module = new Module;
+  module->engine_class = Napi::Persistent(EngineObject::define(env));
+  env.SetInstanceData<Module>(module);
+
+  Napi::Object release = Napi::Object::New(env);
+  release.Set("built", runtime::built_release());
+  release.Set("loaded", runtime::loaded_release());
+  exports.Set("release", release);
+  exports.Set("load", Napi::Function::New(env, load));
+  return exports;
+}
+
+}  // namespace
+
+NODE_API_MODULE(sightline, initialise)
+
+}  // namespace sightline::addon

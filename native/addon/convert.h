@@ -1,0 +1,21 @@
+#pragma once
+// JavaScript values from and to plain structs. Reading checks types: JavaScript is not trusted.
+
+#include <napi.h>
+
+#include "runtime/model.h"
+
+namespace sightline::addon {
+
+runtime::Result<runtime::LoadOptions> to_load_options(const Napi::Value& value);
+runtime::Result<runtime::CompleteRequest> to_complete_request(const Napi::Value& value);
+runtime::Result<std::vector<llama_token>> to_tokens(const Napi::Value& value);
+runtime::Result<int32_t> to_count(const Napi::Value& value, const char* what);
+
+Napi::Value to_js(Napi::Env env, const runtime::Info& info);
+Napi::Value to_js(Napi::Env env, const runtime::Stats& stats);
+Napi::Value to_js(Napi::Env env, const runtime::Completion& completion);
+Napi::Value to_js(Napi::Env env, const std::vector<llama_token>& tokens);
+Napi::Value to_js(Napi::Env env, const std::vector<float>& logits);
+
+}  // namespace sightline::addon

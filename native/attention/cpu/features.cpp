@@ -1,0 +1,57 @@
+#include "attention/cpu/features.h"
+
+#if defined(__x86_64__) || defined(_M_X64)
+#if defined(_MSC_VER) && !defined(__clang__)
+#include <immintrin.h>
+#include <intrin.h>
+
+namespace sightline::attention::cpu {
+namespace {
+
+struct Cpuid {
+  int eax, ebx, ecx, edx;
+};
+
+Cpuid cpuid(int leaf) {
+  int registers[4];
+  __cpuidex(registers, leaf, 0);
+  return {registers[0], registers[1], registers[2], registers[3]};
+}
+
+bool bit(int word, int index) { return ((word >> index) & 1) != 0; }
+
+/// Whether the operating system saves these parts of the vector state (XCR0 bits).
+bool saves(unsigned long long mask) {
+  return bit(cpuid(1).ecx, 27) && (_xgetbv(0) & mask) == mask;
+}
+
+}  // namespace
+
+bool has_avx2() {
+  const Cpuid one = cpuid(1);
+  return saves(0x6) && bit(one.ecx, 12) && bit(one.ecx, 29) && bit(cpuid(7).ebx, 5);
+}
+
+bool has_avx512() {
+  const Cpuid seven = cpuid(7);
+  return has_avx2() && saves(0xe6) && bit(seven.ebx, 16) && bit(seven.ebx, 17) &&
+         bit(seven.ebx, 30) && bit(seven.ebx, 31);
+}
+
+}  // namespace sightline::attention::cpu
+#else
+namespace sightline::attention::cpu {
+
+bool has_avx2() {
+  return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
+         __builtin_cpu_supports("f16c");
+}
+
+bool has_avx512() {
+  return has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+         __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+}
+
+}  // namespace sightline::attention::cpu
+#endif
+#endif

@@ -1,0 +1,54 @@
+#pragma once
+// One table row per instruction set. Every row computes the same thing from the same body
+// (body.inl); which one runs is decided once, at run time.
+
+#include <cstddef>
+#include <span>
+#include <string_view>
+
+#include "attention/attention.h"
+
+namespace sightline::attention::cpu {
+
+/// Consecutive query tokens that read every block from the same copy.
+struct Tile {
+  int first, count;
+};
+
+/// Softmax state of a tile's rows over some of the blocks: the largest logit m, the sum l of
+/// exp(logit - m), and the sum o of exp(logit - m) * v. Row r is token r / group, head r % group.
+/// Empty: m = -infinity, l = 0, o = 0.
+struct State {
+  float* m;  // [rows]
+  float* l;  // [rows]
+  float* o;  // [rows][head_dim]
+};
+
+struct Kernel {
+  std::string_view name;
+  bool (*runs_here)();
+  /// Attends `tile` of one KV head's query group over `blocks` (a part of problem.blocks).
+  /// `scratch` holds scratch_floats(rows, head_dim) floats, aligned to 64 bytes.
+  void (*attend)(const Problem& problem, int kv_head, Tile tile, std::span<const Block> blocks,
+                 float* scratch, const State& state);
+};
+
+/// Scaled queries, folded queries, logits, and one bias per row.
+constexpr size_t scratch_floats(int rows, int head_dim) {
+  return static_cast<size_t>(rows) * static_cast<size_t>(2 * head_dim + kBlockTokens + 16);
+}
+
+/// Rows this build has, fastest first; the last one, `portable`, runs everywhere.
+std::span<const Kernel> kernels();
+
+/// The fastest row that runs here, or the row of that name; null where the name is unknown or the
+/// row does not run here.
+const Kernel* choose_kernel(std::string_view name = {});
+
+extern const Kernel kPortable;
+#if defined(__x86_64__) || defined(_M_X64)
+extern const Kernel kAvx2;
+extern const Kernel kAvx512;
+#endif
+
+}  // namespace sightline::attention::cpu

@@ -1,0 +1,41 @@
+#include "cache/pages.h"
+
+#if defined(_WIN32)
+#define WIN32_LEAN_AND_MEAN
+#include <windows.h>
+#else
+#include <sys/mman.h>
+#include <unistd.h>
+#endif
+
+namespace sightline::cache {
+
+#if defined(_WIN32)
+
+size_t page_size() {
+  SYSTEM_INFO info;
+  GetSystemInfo(&info);
+  return info.dwAllocationGranularity;
+}
+
+std::byte* take_pages(size_t bytes) {
+  return static_cast<std::byte*>(
+      VirtualAlloc(nullptr, bytes, MEM_RESERVE | MEM_COMMIT, PAGE_READWRITE));
+}
+
+void give_pages(std::byte* pages, size_t) { VirtualFree(pages, 0, MEM_RELEASE); }
+
+#else
+
+size_t page_size() { return static_cast<size_t>(sysconf(_SC_PAGESIZE)); }
+
+std::byte* take_pages(size_t bytes) {
+  void* pages = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  return pages == MAP_FAILED ? nullptr : static_cast<std::byte*>(pages);
+}
+
+void give_pages(std::byte* pages, size_t bytes) { munmap(pages, bytes); }
+
+#endif
+
+}  // namespace sightline::cache

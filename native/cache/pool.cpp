@@ -1,0 +1,76 @@
+#include "cache/pool.h"
+
+#include <algorithm>
+#include <cassert>
+
+#include "cache/pages.h"
+
+namespace sightline::cache {
+namespace {
+
+// Slabs grow with the pool: small caches waste little, large ones stay below the system's limit on
+// the number of mappings.
+constexpr size_t kSmallestSlab = size_t{256} << 10;
+constexpr size_t kLargestSlab = size_t{64} << 20;
+constexpr size_t kSlabShare = 16;
+
+constexpr size_t kSlotAlignment = 64;
+
+constexpr size_t rounded_up(size_t value, size_t step) { return (value + step - 1) / step * step; }
+
+}  // namespace
+
+Pool::~Pool() {
+  for (auto& [slot_bytes, slabs] : sizes_)
+    for (auto& [address, slab] : slabs) give_pages(slab.pages, slab.page_bytes);
+}
+
+Pool::Slab* Pool::grow(size_t slot_bytes) {
+  const size_t wanted = std::clamp(reserved_ / kSlabShare, kSmallestSlab, kLargestSlab);
+  const size_t stride = rounded_up(slot_bytes, kSlotAlignment);
+  const size_t page_bytes = rounded_up(std::max(wanted, stride), page_size());
+  std::byte* pages = take_pages(page_bytes);
+  if (pages == nullptr) return nullptr;
+  reserved_ += page_bytes;
+  const auto slots = static_cast<uint32_t>(page_bytes / stride);
+  Slab slab{pages, page_bytes, slots, {}};
+  slab.free.resize(slots);
+  for (uint32_t i = 0; i < slots; i++) slab.free[i] = i;
+  std::make_heap(slab.free.begin(), slab.free.end(), std::greater<>{});
+  return &sizes_[slot_bytes].emplace(pages, std::move(slab)).first->second;
+}
+
+std::byte* Pool::allocate(size_t bytes) {
+  assert(bytes > 0);
+  if (!has_room(bytes)) return nullptr;
+  // The lowest free slot first: the slabs at the far end empty and go back to the system.
+  Slabs& slabs = sizes_[bytes];
+  const auto it = std::find_if(slabs.begin(), slabs.end(),
+                               [](const auto& entry) { return !entry.second.free.empty(); });
+  Slab* slab = it != slabs.end() ? &it->second : grow(bytes);
+  if (slab == nullptr) return nullptr;
+  std::pop_heap(slab->free.begin(), slab->free.end(), std::greater<>{});
+  const uint32_t slot = slab->free.back();
+  slab->free.pop_back();
+  used_ += bytes;
+  return slab->pages + rounded_up(bytes, kSlotAlignment) * slot;
+}
+
+void Pool::release(std::byte* slot, size_t bytes) {
+  Slabs& slabs = sizes_[bytes];
+  auto it = slabs.upper_bound(slot);
+  assert(it != slabs.begin());
+  --it;
+  Slab& slab = it->second;
+  const auto offset = static_cast<size_t>(slot - slab.pages);
+  slab.free.push_back(static_cast<uint32_t>(offset / rounded_up(bytes, kSlotAlignment)));
+  std::push_heap(slab.free.begin(), slab.free.end(), std::greater<>{});
+  used_ -= bytes;
+  if (slab.free.size() == slab.slots) {
+    reserved_ -= slab.page_bytes;
+    give_pages(slab.pages, slab.page_bytes);
+    slabs.erase(it);
+  }
+}
+
+}  // namespace sightline::cache

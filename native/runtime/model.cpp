@@ -1,0 +1,384 @@
+#include "runtime/model.h"
+
+#include <algorithm>
+#include <chrono>
+#include <filesystem>
+#include <limits>
+
+#include "runtime/gguf_check.h"
+#include "runtime/libraries.h"
+#include "runtime/llama_log.h"
+#include "runtime/memory.h"
+
+namespace sightline::runtime {
+namespace {
+
+// Tokens of one prefill step; cancelling takes effect between two nodes of its graph.
+constexpr int32_t kMicroBatch = 512;
+
+// llama.cpp rounds contexts up to this.
+constexpr int32_t kContextGranule = 256;
+
+constexpr int32_t kLargestSink = attention::kBlockTokens;
+
+std::string metadata(const llama_model* model, const std::string& key) {
+  std::vector<char> value(256);
+  const int32_t length = llama_model_meta_val_str(model, key.c_str(), value.data(), value.size());
+  return length < 0 ? std::string() : std::string(value.data());
+}
+
+double gibibytes(size_t bytes) { return static_cast<double>(bytes) / (1 << 30); }
+
+std::string in_gibibytes(size_t bytes) {
+  const std::string text = std::to_string(gibibytes(bytes));
+  return text.substr(0, text.find('.') + 2) + " GiB";
+}
+
+struct Loading {
+  const Model::Progress& progress;
+  const Cancel& cancel;
+};
+
+bool on_load_progress(float fraction, void* data) {
+  const Loading& loading = *static_cast<const Loading*>(data);
+  loading.progress(fraction);
+  return !loading.cancel.load();
+}
+
+/// A batch of consecutive tokens of sequence 0.
+class Batch {
+ public:
+  explicit Batch(int32_t capacity) : batch_(llama_batch_init(capacity, 0, 1)) {}
+  ~Batch() { llama_batch_free(batch_); }
+  Batch(const Batch&) = delete;
+  Batch& operator=(const Batch&) = delete;
+
+  llama_batch& fill(std::span<const llama_token> tokens, int32_t position, bool all_logits) {
+    batch_.n_tokens = static_cast<int32_t>(tokens.size());
+    for (int32_t i = 0; i < batch_.n_tokens; i++) {
+      batch_.token[i] = tokens[static_cast<size_t>(i)];
+      batch_.pos[i] = position + i;
+      batch_.n_seq_id[i] = 1;
+      batch_.seq_id[i][0] = 0;
+      batch_.logits[i] = all_logits || i + 1 == batch_.n_tokens;
+    }
+    return batch_;
+  }
+
+ private:
+  llama_batch batch_;
+};
+
+}  // namespace
+
+Model::~Model() = default;
+
+Result<std::unique_ptr<Model>> Model::load(const LoadOptions& options, const Progress& progress,
+                                           const Cancel& cancel) {
+  std::unique_ptr<Model> model(new Model);
+  Result<Done> opened = model->open(options, progress, cancel);
+  if (!opened) return opened.error();
+  return model;
+}
+
+Result<Done> Model::open(const LoadOptions& options, const Progress& progress,
+                         const Cancel& cancel) {
+  const auto started = std::chrono::steady_clock::now();
+  if (const auto* policy = std::get_if<cache::Policy>(&options.cache)) {
+    if (policy->sink < 0 || policy->sink > kLargestSink || policy->window < 0) {
+      return Error{Code::bad_argument, "The sink must hold 0 to " + std::to_string(kLargestSink) +
+                                           " tokens and the window 0 or more."};
+    }
+  }
+  options_ = options;
+  if (const auto checked = check_gguf(options.model_path); !checked) return checked.error();
+  Result<ggml_backend_dev_t> cpu = cpu_device(options.libraries_path);
+  if (!cpu) return cpu.error();
+
+  const LogCapture log;
+  llama_model_params parameters = llama_model_default_params();
+  Loading loading{progress, cancel};
+  parameters.progress_callback = on_load_progress;
+  parameters.progress_callback_user_data = &loading;
+  ggml_backend_dev_t devices[] = {nullptr, nullptr};
+  if (std::holds_alternative<cache::Policy>(options.cache)) {
+    device_ = std::make_unique<device::Device>(cpu.value());
+    devices[0] = device_->handle();
+  }
+  parameters.devices = devices;
+  model_.reset(llama_model_load_from_file(options.model_path.c_str(), parameters));
+  if (cancel.load()) return Error{Code::aborted, "Loading was cancelled."};
+  if (model_ == nullptr) {
+    return Error{Code::model_invalid, options.model_path + " could not be loaded: " + log.errors() +
+                                          " Download the model again or choose another one."};
+  }
+  if (!llama_model_has_decoder(model_.get()) || llama_model_has_encoder(model_.get()) ||
+      llama_model_is_diffusion(model_.get())) {
+    return Error{Code::model_unsupported,
+                 options.model_path +
+                     " does not generate text token by token. Choose a causal language model."};
+  }
+
+  vocab_ = llama_model_get_vocab(model_.get());
+  info_.architecture = metadata(model_.get(), "general.architecture");
+  info_.name = metadata(model_.get(), "general.name");
+  std::error_code error;
+  info_.file_bytes = std::filesystem::file_size(options.model_path, error);
+  info_.parameters = llama_model_n_params(model_.get());
+  info_.layers = llama_model_n_layer(model_.get());
+  info_.vocabulary = llama_vocab_n_tokens(vocab_);
+  info_.trained_tokens = llama_model_n_ctx_train(model_.get());
+  info_.fim = {llama_vocab_fim_pre(vocab_), llama_vocab_fim_suf(vocab_),
+               llama_vocab_fim_mid(vocab_), llama_vocab_fim_pad(vocab_),
+               llama_vocab_fim_rep(vocab_), llama_vocab_fim_sep(vocab_)};
+  info_.bos = llama_vocab_bos(vocab_);
+  info_.add_bos = llama_vocab_get_add_bos(vocab_);
+  info_.context_tokens = options.context_tokens == 0 ? info_.trained_tokens : options.context_tokens;
+  info_.threads = options.threads == 0 ? physical_cores() : options.threads;
+  if (info_.context_tokens < 1 || info_.context_tokens > info_.trained_tokens) {
+    return Error{Code::bad_argument,
+                 "A context of " + std::to_string(info_.context_tokens) +
+                     " tokens was asked for, but the model was trained with " +
+                     std::to_string(info_.trained_tokens) +
+                     ". Set sightline.model.contextTokens to at most that, or to 0."};
+  }
+  if (const auto opened = open_context(options, info_.threads); !opened) return opened.error();
+  info_.load_seconds =
+      std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();
+  publish();
+  return Done{};
+}
+
+Result<Done> Model::open_context(const LoadOptions& options, int32_t threads) {
+  const LogCapture log;
+  const int32_t capacity =
+      (info_.context_tokens + kContextGranule - 1) / kContextGranule * kContextGranule;
+  llama_context_params parameters = llama_context_default_params();
+  parameters.n_ctx = static_cast<uint32_t>(capacity);
+  parameters.n_batch = kMicroBatch;
+  parameters.n_ubatch = kMicroBatch;
+  parameters.n_seq_max = 1;
+  parameters.n_threads = threads;
+  parameters.n_threads_batch = threads;
+  parameters.no_perf = true;
+  parameters.abort_callback = [](void* data) {
+    const Cancel* cancel = static_cast<std::atomic<const Cancel*>*>(data)->load();
+    return cancel != nullptr && cancel->load();
+  };
+  parameters.abort_callback_data = &cancel_;
+
+  if (const auto* stock = std::get_if<StockCache>(&options.cache)) {
+    parameters.type_k = stock->type;
+    parameters.type_v = stock->type;
+    parameters.flash_attn_type = stock->flash_attention ? LLAMA_FLASH_ATTN_TYPE_ENABLED
+                                                        : LLAMA_FLASH_ATTN_TYPE_DISABLED;
+  } else {
+    parameters.type_k = GGML_TYPE_F16;
+    parameters.type_v = GGML_TYPE_F16;
+    parameters.flash_attn_type = LLAMA_FLASH_ATTN_TYPE_ENABLED;
+    // Latent attention keeps one compressed tensor for keys and values: not ours to split.
+    const std::string rank = metadata(model_.get(), info_.architecture + ".attention.kv_lora_rank");
+    const device::Options owned{std::get<cache::Policy>(options.cache), options.cache_budget_bytes,
+                                rank.empty() ? capacity : 0};
+    if (!device_->own_cache(owned))
+      return Error{Code::engine_failed, "No attention kernel runs on this processor."};
+  }
+
+  context_.reset(llama_init_from_model(model_.get(), parameters));
+  if (context_ == nullptr) {
+    return Error{Code::out_of_memory,
+                 "There is not enough memory for a context of " +
+                     std::to_string(info_.context_tokens) + " tokens (" + log.errors() +
+                     "). Lower sightline.model.contextTokens."};
+  }
+  if (device_ != nullptr) {
+    info_.owned_layers = device_->owned_layers();
+    info_.kernels = device_->kernel_name();
+  }
+  return check_memory();
+}
+
+/// The cache grows with its tokens; whether the full context would fit is told at once.
+Result<Done> Model::check_memory() const {
+  if (device_ == nullptr) return Done{};
+  const size_t limit = memory_limit();
+  const cache::Policy& policy = device_->cache().policy();
+  const auto capacity = static_cast<double>(info_.context_tokens);
+  const double coded = attention::kBlockTokens * policy.coded_blocks(info_.context_tokens);
+  const double share = 33.0 / 64;  // int8 with its scales against FP16, at head size 64
+  const double tokens = capacity - coded + coded * share + kMicroBatch;
+  double bytes = tokens * static_cast<double>(device_->owned_token_bytes());
+  if (options_.cache_budget_bytes > 0)
+    bytes = std::min(bytes, static_cast<double>(options_.cache_budget_bytes));
+  const auto needed = static_cast<size_t>(bytes) + device_->passed_bytes() + info_.file_bytes;
+  if (limit == 0 || needed <= limit) return Done{};
+  return Error{Code::out_of_memory, "A context of " + std::to_string(info_.context_tokens) +
+                                        " tokens needs " + in_gibibytes(needed) +
+                                        " with the model's weights, and this machine has " +
+                                        in_gibibytes(limit) +
+                                        ". Lower sightline.model.contextTokens."};
+}
+
+Stats Model::stats() const {
+  const std::lock_guard lock(stats_mutex_);
+  return stats_;
+}
+
+void Model::publish() {
+  Stats stats;
+  stats.context_tokens = info_.context_tokens;
+  if (device_ == nullptr) {
+    stats.policy = "stock";
+    stats.account.tokens = static_cast<int64_t>(tokens_.size());
+  } else {
+    stats.policy =
+        device_->cache().policy().kind == cache::PolicyKind::full ? "full" : "selective";
+    stats.account = device_->cache().account();
+    stats.account.tokens = static_cast<int64_t>(tokens_.size());
+    stats.passed_bytes = device_->passed_bytes();
+    stats.reserved_bytes = device_->pool().reserved();
+  }
+  const std::lock_guard lock(stats_mutex_);
+  stats_ = stats;
+}
+
+std::vector<llama_token> Model::tokenize(std::string_view text, bool special) const {
+  const auto length = static_cast<int32_t>(text.size());
+  std::vector<llama_token> tokens(text.size() / 3 + 16);
+  const auto fill = [&] {
+    return llama_tokenize(vocab_, text.data(), length, tokens.data(),
+                          static_cast<int32_t>(tokens.size()), false, special);
+  };
+  int32_t count = fill();
+  if (count < 0) {
+    tokens.resize(static_cast<size_t>(-count));
+    count = fill();
+  }
+  tokens.resize(static_cast<size_t>(std::max(count, 0)));
+  return tokens;
+}
+
+std::string Model::piece(llama_token token) const {
+  std::string text(32, '\0');
+  int32_t length = llama_token_to_piece(vocab_, token, text.data(),
+                                        static_cast<int32_t>(text.size()), 0, false);
+  if (length < 0) {
+    text.resize(static_cast<size_t>(-length));
+    length = llama_token_to_piece(vocab_, token, text.data(), static_cast<int32_t>(text.size()), 0,
+                                  false);
+  }
+  text.resize(static_cast<size_t>(std::max(length, 0)));
+  return text;
+}
+
+Result<Done> Model::check_tokens(std::span<const llama_token> tokens) const {
+  const bool known = std::all_of(tokens.begin(), tokens.end(), [&](llama_token token) {
+    return token >= 0 && token < info_.vocabulary;
+  });
+  if (!known) {
+    return Error{Code::bad_argument,
+                 "Tokens must be ids from 0 to " + std::to_string(info_.vocabulary - 1) + "."};
+  }
+  return Done{};
+}
+
+Result<std::string> Model::detokenize(std::span<const llama_token> tokens) const {
+  if (const auto checked = check_tokens(tokens); !checked) return checked.error();
+  std::string text;
+  for (const llama_token token : tokens) text += piece(token);
+  return text;
+}
+
+Error Model::decode_error(int32_t code) const {
+  const auto failure = device_ != nullptr ? device_->failure() : device::Failure::none;
+  if (code == 2) return {Code::aborted, "The request was cancelled."};
+  if (code == 1) return {Code::context_full, "The context has no room for more tokens."};
+  if (failure == device::Failure::cache_exhausted) {
+    return {Code::cache_exhausted,
+            "The KV cache has reached its bound of " +
+                in_gibibytes(device_->pool().budget()) +
+                ". Use a shorter context, or give the cache more memory."};
+  }
+  if (failure == device::Failure::unsupported_operation) {
+    return {Code::model_unsupported, "The architecture " + info_.architecture +
+                                         " uses its KV cache in a way Sightline does not support. "
+                                         "Choose another model."};
+  }
+  if (code == -2) {
+    return {Code::out_of_memory,
+            "The machine has no memory left for this step. Close other programs or use a shorter "
+            "context."};
+  }
+  return {Code::engine_failed, "llama.cpp failed with code " + std::to_string(code) +
+                                   ". Restart Sightline; if it happens again, report the model."};
+}
+
+/// One batch of at most kMicroBatch tokens.
+Result<Done> Model::decode(std::span<const llama_token> tokens, bool all_logits,
+                           const Cancel& cancel) {
+  if (cancel.load()) return Error{Code::aborted, "The request was cancelled."};
+  Batch batch(static_cast<int32_t>(tokens.size()));
+  cancel_.store(&cancel);
+  const int32_t code = llama_decode(
+      context_.get(), batch.fill(tokens, static_cast<int32_t>(tokens_.size()), all_logits));
+  cancel_.store(nullptr);
+  if (code != 0) {
+    settle();
+    return decode_error(code);
+  }
+  tokens_.insert(tokens_.end(), tokens.begin(), tokens.end());
+  publish();
+  return Done{};
+}
+
+/// After a step that did not finish: llama.cpp, the cache and we agree again on the tokens held.
+void Model::settle() {
+  const auto held = static_cast<int32_t>(tokens_.size());
+  const int32_t known = llama_memory_seq_pos_max(llama_get_memory(context_.get()), 0) + 1;
+  truncate(std::min(held, known));
+}
+
+int32_t Model::truncate(int32_t tokens) {
+  llama_memory_t memory = llama_get_memory(context_.get());
+  int32_t kept = std::clamp(tokens, 0, static_cast<int32_t>(tokens_.size()));
+  const bool owns = device_ != nullptr && device_->owned_layers() > 0;
+  if (owns) kept = device_->cache().truncate(kept);
+  bool intact = llama_memory_seq_rm(memory, 0, kept, -1);
+  if (const int32_t window = llama_model_n_swa(model_.get()); intact && kept > 0 && window > 0)
+    intact = llama_memory_seq_pos_min(memory, 0) <= std::max(0, kept - window);
+  if (!intact) {
+    kept = 0;
+    llama_memory_clear(memory, true);
+    if (owns) device_->cache().truncate(0);
+  }
+  tokens_.resize(static_cast<size_t>(kept));
+  publish();
+  return kept;
+}
+
+Result<std::vector<float>> Model::evaluate(std::span<const llama_token> tokens, bool all_logits,
+                                           const Cancel& cancel) {
+  if (tokens.empty()) return Error{Code::bad_argument, "There are no tokens to evaluate."};
+  if (const auto checked = check_tokens(tokens); !checked) return checked.error();
+  if (tokens_.size() + tokens.size() > static_cast<size_t>(info_.context_tokens)) {
+    return Error{Code::context_full, "The context holds " + std::to_string(info_.context_tokens) +
+                                         " tokens and has no room for " +
+                                         std::to_string(tokens.size()) + " more."};
+  }
+  if (device_ != nullptr) device_->cache().hold(cache::Cache::kNoHold);
+  const auto vocabulary = static_cast<size_t>(info_.vocabulary);
+  std::vector<float> logits;
+  logits.reserve(vocabulary * (all_logits ? tokens.size() : 1));
+  for (size_t at = 0; at < tokens.size(); at += kMicroBatch) {
+    const auto batch = tokens.subspan(at, std::min<size_t>(kMicroBatch, tokens.size() - at));
+    if (const auto decoded = decode(batch, all_logits, cancel); !decoded) return decoded.error();
+    if (!all_logits && at + batch.size() < tokens.size()) continue;
+    const float* rows = all_logits ? llama_get_logits(context_.get())
+                                   : llama_get_logits_ith(context_.get(), -1);
+    if (rows == nullptr) return Error{Code::engine_failed, "llama.cpp gave no logits."};
+    logits.insert(logits.end(), rows, rows + vocabulary * (all_logits ? batch.size() : 1));
+  }
+  return logits;
+}
+
+}  // namespace sightline::runtime

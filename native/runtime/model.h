@@ -1,0 +1,164 @@
+#pragma once
+// One model with one context and one sequence. Used from one thread at a time; only `stats` may be
+// called from any.
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "cache/cache.h"
+#include "device/device.h"
+#include "llama.h"
+#include "runtime/error.h"
+
+namespace sightline::runtime {
+
+/// Set from another thread to end a call within one decode step or one node of a graph.
+using Cancel = std::atomic<bool>;
+
+/// llama.cpp's own cache, for comparison in tests and benchmarks.
+struct StockCache {
+  ggml_type type;
+  bool flash_attention;
+};
+
+struct LoadOptions {
+  std::string model_path;
+  std::string libraries_path;
+  int32_t context_tokens = 0;  // 0: as trained
+  int32_t threads = 0;         // 0: one per physical core
+  size_t cache_budget_bytes = 0;
+  std::variant<cache::Policy, StockCache> cache;
+};
+
+struct FimTokens {
+  llama_token prefix, suffix, middle, pad, repository, separator;  // -1: none
+};
+
+struct Info {
+  std::string architecture;
+  std::string name;
+  uint64_t file_bytes = 0;
+  uint64_t parameters = 0;
+  int32_t layers = 0;
+  int32_t vocabulary = 0;
+  int32_t trained_tokens = 0;
+  int32_t context_tokens = 0;
+  FimTokens fim{};
+  llama_token bos = -1;
+  bool add_bos = false;
+  int32_t owned_layers = 0;
+  int32_t threads = 0;
+  std::string kernels;
+  double load_seconds = 0;
+};
+
+struct Stats {
+  std::string policy;
+  int32_t context_tokens = 0;
+  cache::Account account;
+  size_t passed_bytes = 0;    // cache tensors that stay with the inner device
+  size_t reserved_bytes = 0;  // of the pool
+};
+
+struct Sampling {
+  float temperature;  // 0: greedy
+  int32_t top_k;
+  float top_p;
+  float min_p;
+  uint32_t seed;
+};
+
+struct CompleteRequest {
+  std::vector<llama_token> tokens;
+  int32_t max_tokens;
+  Sampling sampling;
+  std::vector<llama_token> stop_tokens;
+};
+
+/// What a running completion reports.
+struct CompleteListener {
+  std::function<void(int32_t done, int32_t total)> on_prefill;
+  std::function<void(std::string_view text)> on_text;  // whole UTF-8 characters
+};
+
+struct Completion {
+  enum class Finish { end, length, context };
+  std::string text;
+  std::vector<llama_token> tokens;
+  Finish finish;
+  int32_t reused_tokens;
+  int32_t prefilled_tokens;
+  double prefill_seconds;
+  double decode_seconds;
+};
+
+class Model {
+ public:
+  using Progress = std::function<void(float fraction)>;
+
+  static Result<std::unique_ptr<Model>> load(const LoadOptions& options, const Progress& progress,
+                                             const Cancel& cancel);
+  ~Model();
+
+  const Info& info() const { return info_; }
+  Stats stats() const;
+
+  /// `special`: markers in the text become their tokens. Adds no token at the start.
+  std::vector<llama_token> tokenize(std::string_view text, bool special) const;
+  Result<std::string> detokenize(std::span<const llama_token> tokens) const;
+
+  /// Evaluates the part of the prompt that the cache does not hold, then generates.
+  Result<Completion> complete(const CompleteRequest& request, const CompleteListener& listener,
+                              const Cancel& cancel);
+
+  /// Appends tokens; gives logits [rows][vocabulary] of every token or of the last one.
+  Result<std::vector<float>> evaluate(std::span<const llama_token> tokens, bool all_logits,
+                                      const Cancel& cancel);
+
+  /// Keeps at most the first `tokens` tokens and returns how many are left. Fewer where the cut
+  /// falls inside a coded block, or where a layer has already let go of what it would need
+  /// (sliding windows, recurrent layers: then 0).
+  int32_t truncate(int32_t tokens);
+
+ private:
+  Model() = default;
+  Result<Done> open(const LoadOptions& options, const Progress& progress, const Cancel& cancel);
+  Result<Done> open_context(const LoadOptions& options, int32_t threads);
+  Result<Done> check_memory() const;
+  Result<Done> check_tokens(std::span<const llama_token> tokens) const;
+  Result<Done> decode(std::span<const llama_token> tokens, bool all_logits, const Cancel& cancel);
+  Error decode_error(int32_t code) const;
+  void settle();
+  void publish();
+  std::string piece(llama_token token) const;
+
+  template <auto Function>
+  struct Free {
+    template <typename T>
+    void operator()(T* pointer) const {
+      Function(pointer);
+    }
+  };
+
+  Info info_;
+  LoadOptions options_;
+  // Destroyed from the last to the first: contexts, model, device.
+  std::unique_ptr<device::Device> device_;  // null: stock cache
+  std::unique_ptr<llama_model, Free<llama_model_free>> model_;
+  std::unique_ptr<llama_context, Free<llama_free>> context_;
+  const llama_vocab* vocab_ = nullptr;
+  std::vector<llama_token> tokens_;  // what the cache holds
+  std::atomic<const Cancel*> cancel_{nullptr};
+
+  mutable std::mutex stats_mutex_;
+  Stats stats_;
+};
+
+}  // namespace sightline::runtime
