@@ -58,6 +58,7 @@ export function serve(connection: Connection, options: ServerOptions): { close()
     // Nothing may be shown before the client says that it is initialized.
     connection.onInitialized(() => {
       takeSettings(initializationOptions);
+      service.announce();
     });
     return {
       serverInfo: { name: 'Sightline', version: options.version },

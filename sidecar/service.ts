@@ -78,6 +78,11 @@ export class CompletionService {
     this.#engine.configure(engineOptionsOf(settings, this.#bundledModel));
   }
 
+  /** Tells the observer how things stand before anything has happened. */
+  announce(): void {
+    this.#observer.status(this.#idle);
+  }
+
   /** Starts to load the model, if that has not begun; the outcome is reported as a status. */
   warmUp(): void {
     void this.#engine.model(new AbortController().signal);

@@ -77,7 +77,7 @@ describe('server', () => {
     await client.until(() => client.progress.includes('end') && client.stats.length > 0);
     assert.deepEqual(
       client.statuses.map(({ state }) => state),
-      ['loading', 'loading', 'ready'],
+      ['ready', 'loading', 'loading', 'ready'],
     );
     assert.deepEqual(client.statuses.at(-1)?.message, 'Fake, 4096 tokens of context');
     assert.deepEqual(client.progress, ['begin', 'report', 'end']);

@@ -1,0 +1,43 @@
+import type { LogOutputChannel } from 'vscode';
+import {
+  LanguageClient,
+  RevealOutputChannelOn,
+  type ErrorHandler,
+} from 'vscode-languageclient/node';
+import { isEnabledFor, sidecarSettings } from './config.ts';
+import type { SidecarProcess } from './sidecarProcess.ts';
+
+/** Where files shown in an editor come from; the output view, search and input boxes are not among them. */
+const schemes = [
+  'file',
+  'untitled',
+  'vscode-remote',
+  'vscode-vfs',
+  'vscode-userdata',
+  'vscode-notebook-cell',
+];
+
+/** The language client of Sightline. `start` is called for every run of the sidecar. */
+export function createClient(
+  start: () => SidecarProcess,
+  errorHandler: ErrorHandler,
+  outputChannel: LogOutputChannel,
+): LanguageClient {
+  return new LanguageClient('sightline', 'Sightline', () => Promise.resolve(start().child), {
+    documentSelector: schemes.map((scheme) => ({ scheme })),
+    initializationOptions: sidecarSettings,
+    outputChannel,
+    revealOutputChannelOn: RevealOutputChannelOn.Never,
+    errorHandler,
+    // Lines of stderr are logged where the process is started.
+    stdioOptions: { stdout: () => undefined, stderr: () => undefined },
+    initializationFailedHandler: (error: unknown) => {
+      outputChannel.error('The sidecar could not be initialized', String(error));
+      return false;
+    },
+    middleware: {
+      provideInlineCompletionItems: (document, position, context, token, next) =>
+        isEnabledFor(document) ? next(document, position, context, token) : undefined,
+    },
+  });
+}

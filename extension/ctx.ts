@@ -1,0 +1,189 @@
+import {
+  commands,
+  MarkdownString,
+  StatusBarAlignment,
+  ThemeColor,
+  window,
+  workspace,
+  type Disposable,
+  type ExtensionContext,
+  type LogOutputChannel,
+  type StatusBarItem,
+} from 'vscode';
+import {
+  CloseAction,
+  DidChangeConfigurationNotification,
+  ErrorAction,
+  State,
+  type CloseHandlerResult,
+  type LanguageClient,
+} from 'vscode-languageclient/node';
+import {
+  CacheStatsNotification,
+  StatusNotification,
+  type CacheStats,
+  type SidecarStatus,
+} from '../sidecar/protocol.ts';
+import { createClient } from './client.ts';
+import { sidecarSettings } from './config.ts';
+import { RestartBudget } from './restarts.ts';
+import { startSidecar, type SidecarProcess } from './sidecarProcess.ts';
+import { statusView, type Status } from './statusView.ts';
+
+/** What other extensions and tests see of Sightline. */
+export interface Api {
+  /** The latest statistics; undefined before a model is loaded. */
+  stats(): CacheStats | undefined;
+  /** Undefined while no sidecar runs. */
+  status(): SidecarStatus | undefined;
+  sidecarPid(): number | undefined;
+}
+
+const themeColors = {
+  none: undefined,
+  warning: new ThemeColor('statusBarItem.warningBackground'),
+  error: new ThemeColor('statusBarItem.errorBackground'),
+} as const;
+
+/** Owns what lives as long as the extension: the client and its sidecar, the status bar item, the log. */
+export class Ctx {
+  readonly #log: LogOutputChannel;
+  readonly #item: StatusBarItem;
+  readonly #client: LanguageClient;
+  readonly #restarts = new RestartBudget();
+  #sidecar: SidecarProcess | undefined;
+  #status: Status = { state: 'stopped', message: 'Not started.' };
+  #stats: CacheStats | undefined;
+  #stopping = false;
+
+  constructor(context: ExtensionContext) {
+    this.#log = window.createOutputChannel('Sightline', { log: true });
+    this.#item = window.createStatusBarItem('sightline.status', StatusBarAlignment.Right, 100);
+    this.#item.name = 'Sightline';
+    this.#item.command = 'sightline.showLog';
+    this.#client = createClient(
+      () => {
+        this.#sidecar = startSidecar(context.asAbsolutePath('dist/sidecar.mjs'), (line) => {
+          this.#log.warn(line);
+        });
+        return this.#sidecar;
+      },
+      {
+        error: (_error, _message, count) => ({
+          action: count !== undefined && count <= 3 ? ErrorAction.Continue : ErrorAction.Shutdown,
+          handled: true,
+        }),
+        closed: () => this.#sidecarDied(),
+      },
+      this.#log,
+    );
+    this.#client.onNotification(StatusNotification, (status) => {
+      this.#show(status, this.#stats);
+    });
+    this.#client.onNotification(CacheStatsNotification, (stats) => {
+      this.#show(this.#status, stats);
+    });
+    context.subscriptions.push(
+      this.#log,
+      this.#item,
+      ...this.#registerCommands(),
+      workspace.onDidChangeConfiguration((event) => {
+        if (event.affectsConfiguration('sightline')) void this.#sendSettings();
+      }),
+    );
+    this.#item.show();
+  }
+
+  readonly api: Api = {
+    stats: () => this.#stats,
+    status: () => (this.#status.state === 'stopped' ? undefined : this.#status),
+    sidecarPid: () => {
+      const child = this.#sidecar?.child;
+      return child?.exitCode === null && child.signalCode === null ? child.pid : undefined;
+    },
+  };
+
+  async start(): Promise<void> {
+    this.#show({ state: 'loading', fraction: 0, message: 'Starting the sidecar' }, undefined);
+    try {
+      await this.#client.start();
+    } catch (error) {
+      this.#log.error('The sidecar did not start', String(error));
+    }
+  }
+
+  /** Resolves when the sidecar is gone, whether it wants to or not. */
+  async stop(): Promise<void> {
+    const sidecar = this.#sidecar;
+    this.#stopping = true;
+    try {
+      if (this.#client.state !== State.Stopped) await this.#client.stop();
+    } catch (error) {
+      this.#log.warn('The sidecar did not stop by itself', String(error));
+    }
+    sidecar?.child.kill();
+    await sidecar?.ended;
+    this.#stopping = false;
+    this.#show({ state: 'stopped', message: 'Stopped.' }, undefined);
+  }
+
+  #registerCommands(): Disposable[] {
+    return [
+      commands.registerCommand('sightline.restart', async () => {
+        this.#restarts.reset();
+        await this.stop();
+        await this.start();
+      }),
+      commands.registerCommand('sightline.showLog', () => {
+        this.#log.show();
+      }),
+    ];
+  }
+
+  async #sendSettings(): Promise<void> {
+    if (this.#client.state !== State.Running) return;
+    await this.#client.sendNotification(DidChangeConfigurationNotification.type, {
+      settings: { sightline: sidecarSettings() },
+    });
+  }
+
+  /** Decides what happens after the sidecar died by itself. */
+  async #sidecarDied(): Promise<CloseHandlerResult> {
+    const sidecar = this.#sidecar;
+    sidecar?.child.kill();
+    const how = (await sidecar?.ended) ?? 'not started';
+    if (this.#stopping) return { action: CloseAction.DoNotRestart, handled: true };
+    if (this.#restarts.take(Date.now())) {
+      this.#show({ state: 'loading', fraction: 0, message: 'Restarting the sidecar' }, undefined);
+      void this.#offer(
+        window.showWarningMessage(
+          `Sightline's sidecar stopped (${how}) and was restarted.`,
+          'Show Log',
+        ),
+      );
+      return { action: CloseAction.Restart, handled: true };
+    }
+    const lines = sidecar?.lastLines.slice(-3).join('\n') ?? '';
+    const message = `Sightline's sidecar stopped too often (${how}) and stays down. ${lines}`;
+    this.#show({ state: 'stopped', message }, undefined);
+    void this.#offer(window.showErrorMessage(message, 'Restart', 'Show Log'));
+    return { action: CloseAction.DoNotRestart, handled: true };
+  }
+
+  async #offer(choice: Thenable<'Restart' | 'Show Log' | undefined>): Promise<void> {
+    const chosen = await choice;
+    if (chosen === 'Restart') await commands.executeCommand('sightline.restart');
+    if (chosen === 'Show Log') this.#log.show();
+  }
+
+  #show(status: Status, stats: CacheStats | undefined): void {
+    this.#status = status;
+    this.#stats = stats;
+    const view = statusView(status, stats);
+    const tooltip = new MarkdownString(view.tooltip, true);
+    tooltip.isTrusted = { enabledCommands: ['sightline.restart', 'sightline.showLog'] };
+    this.#item.text = view.text;
+    this.#item.tooltip = tooltip;
+    this.#item.backgroundColor = themeColors[view.severity];
+  }
+}

@@ -1,0 +1,119 @@
+import type { CacheStats, ContextInSight, SidecarStatus } from '../sidecar/protocol.ts';
+
+/** What the sidecar is doing, or that there is none. */
+export type Status = SidecarStatus | { readonly state: 'stopped'; readonly message: string };
+
+/** What the status bar item shows; `tooltip` is Markdown. */
+export interface StatusView {
+  readonly text: string;
+  readonly tooltip: string;
+  readonly severity: 'none' | 'warning' | 'error';
+}
+
+const icons: Readonly<Record<Status['state'], string>> = {
+  loading: '$(loading~spin)',
+  generating: '$(sync~spin)',
+  ready: '$(eye)',
+  warning: '$(warning)',
+  error: '$(error)',
+  stopped: '$(circle-slash)',
+};
+
+const tierNames: Readonly<Record<CacheStats['tiers'][number]['name'], string>> = {
+  sink: 'sink, FP16',
+  int8: 'int8',
+  window: 'window, FP16',
+  passthrough: 'kept by llama.cpp, FP16',
+};
+
+/** Draws the status and the cache's account. `stats` is undefined before a model is loaded. */
+export function statusView(status: Status, stats: CacheStats | undefined): StatusView {
+  return {
+    text: `${icons[status.state]} ${summary(status, stats)}`,
+    tooltip: [
+      `**Sightline** — ${escapeMarkdown(status.message)}`,
+      ...(stats === undefined ? [] : details(stats)),
+      '[Restart Sidecar](command:sightline.restart) · [Show Log](command:sightline.showLog)',
+    ].join('\n\n'),
+    severity:
+      status.state === 'error' || status.state === 'stopped'
+        ? 'error'
+        : status.state === 'warning'
+          ? 'warning'
+          : 'none',
+  };
+}
+
+function summary(status: Status, stats: CacheStats | undefined): string {
+  if (status.state === 'loading') return `Sightline ${Math.floor(status.fraction * 100)} %`;
+  if (status.state === 'error' || status.state === 'stopped' || stats === undefined) {
+    return 'Sightline';
+  }
+  return `${formatBytes(stats.bytes)} · ${formatCount(stats.tokens)} tokens · ${formatRatio(stats)}`;
+}
+
+function details(stats: CacheStats): string[] {
+  const rows = [
+    ...stats.tiers.map((tier) => [tierNames[tier.name], tier.tokens, tier.bytes] as const),
+    ['**KV cache**', stats.tokens, stats.bytes] as const,
+    ['as FP16', stats.tokens, stats.fp16Bytes] as const,
+  ];
+  const speeds = [
+    formatSpeed('prefill', stats.prefillTokensPerSecond),
+    formatSpeed('decode', stats.decodeTokensPerSecond),
+  ].filter((speed) => speed !== undefined);
+  return [
+    [
+      `| ${stats.policy} | tokens | memory |`,
+      '|:--|--:|--:|',
+      ...rows.map(
+        ([name, tokens, bytes]) => `| ${name} | ${formatCount(tokens)} | ${formatBytes(bytes)} |`,
+      ),
+    ].join('\n'),
+    `${formatRatio(stats)} smaller than FP16 · ${formatCount(stats.tokens)} of ${formatCount(stats.contextTokens)} tokens of context in use`,
+    ...(stats.inSight === undefined ? [] : [escapeMarkdown(describeSight(stats.inSight))]),
+    ...(speeds.length === 0 ? [] : [speeds.join(' · ')]),
+  ];
+}
+
+/** "3 200 of 9 100 tokens of app.ts in sight; 5 900 left out at the start" */
+export function describeSight(sight: ContextInSight): string {
+  const seen = sight.prefixTokens + sight.suffixTokens;
+  const omitted = [
+    { tokens: sight.omittedBefore, where: 'at the start' },
+    { tokens: sight.omittedAfter, where: 'at the end' },
+  ].filter(({ tokens }) => tokens > 0);
+  const whole = `${formatCount(sight.documentTokens)} tokens of ${fileName(sight.uri)}`;
+  if (omitted.length === 0) return `All ${whole} in sight`;
+  const parts = omitted.map(({ tokens, where }) => `${formatCount(tokens)} left out ${where}`);
+  return `${formatCount(seen)} of ${whole} in sight; ${parts.join(', ')}`;
+}
+
+function fileName(uri: string): string {
+  const name = /[^/:]*$/.exec(uri.replace(/[?#].*$/, ''))?.[0] ?? uri;
+  try {
+    return decodeURIComponent(name);
+  } catch {
+    return name;
+  }
+}
+
+/** Groups of three digits, with a space that does not break the line. */
+const formatCount = (count: number): string =>
+  String(Math.round(count)).replace(/\B(?=(?:\d{3})+$)/g, '\u00A0');
+
+const formatBytes = (bytes: number): string => {
+  const mebibytes = bytes / 1024 / 1024;
+  if (mebibytes < 0.1) return `${Math.round(bytes / 1024)} KiB`;
+  return `${mebibytes < 100 ? mebibytes.toFixed(1) : formatCount(mebibytes)} MiB`;
+};
+
+const formatRatio = ({ bytes, fp16Bytes }: CacheStats): string =>
+  `${(bytes > 0 ? fp16Bytes / bytes : 1).toFixed(1)}x`;
+
+const formatSpeed = (what: string, tokensPerSecond: number | undefined): string | undefined =>
+  tokensPerSecond === undefined
+    ? undefined
+    : `${what} ${tokensPerSecond < 100 ? tokensPerSecond.toFixed(1) : formatCount(tokensPerSecond)} tokens/s`;
+
+const escapeMarkdown = (text: string): string => text.replace(/[\\`*_{}[\]()<>#+\-!|~$]/g, '\\$&');

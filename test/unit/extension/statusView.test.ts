@@ -1,0 +1,98 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { describeSight, statusView } from '../../../extension/statusView.ts';
+import type { CacheStats } from '../../../sidecar/protocol.ts';
+
+const MiB = 1024 * 1024;
+const stats: CacheStats = {
+  policy: 'selective',
+  tokens: 4096,
+  contextTokens: 8192,
+  bytes: 4.2 * MiB,
+  reservedBytes: 5 * MiB,
+  fp16Bytes: 8 * MiB,
+  tiers: [
+    { name: 'sink', tokens: 16, bytes: 32 * 1024 },
+    { name: 'int8', tokens: 3824, bytes: 3.7 * MiB },
+    { name: 'window', tokens: 256, bytes: 0.5 * MiB },
+  ],
+  inSight: {
+    uri: 'file:///a/my_app%20x.ts',
+    documentTokens: 9100,
+    prefixTokens: 2200,
+    suffixTokens: 1000,
+    omittedBefore: 5900,
+    omittedAfter: 0,
+  },
+  prefillTokensPerSecond: 1234.5,
+  decodeTokensPerSecond: 56.78,
+};
+const ready = { state: 'ready', message: 'tiny_model, 8192 tokens of context' } as const;
+const spaced = (text: string): string => text.replaceAll('\u00A0', ' ');
+
+describe('statusView', () => {
+  it('shows memory, tokens and ratio', () => {
+    assert.equal(spaced(statusView(ready, stats).text), '$(eye) 4.2 MiB · 4 096 tokens · 1.9x');
+    const generating = statusView({ state: 'generating', message: '' }, stats);
+    assert.equal(spaced(generating.text), '$(sync~spin) 4.2 MiB · 4 096 tokens · 1.9x');
+  });
+
+  it('shows the progress of a load', () => {
+    const view = statusView({ state: 'loading', fraction: 0.429, message: 'Loading m' }, undefined);
+    assert.equal(view.text, '$(loading~spin) Sightline 42 %');
+    assert.equal(view.severity, 'none');
+  });
+
+  it('stands out when something is wrong', () => {
+    const severity = (state: 'warning' | 'error' | 'stopped'): string =>
+      statusView({ state, message: 'x' }, stats).severity;
+    assert.equal(severity('warning'), 'warning');
+    assert.equal(severity('error'), 'error');
+    assert.equal(severity('stopped'), 'error');
+    assert.equal(statusView({ state: 'error', message: 'x' }, stats).text, '$(error) Sightline');
+  });
+
+  it('tells tiers, FP16, what is in sight, speed and commands in the tooltip', () => {
+    const tooltip = spaced(statusView(ready, stats).tooltip);
+    for (const part of [
+      '| sink, FP16 | 16 | 32 KiB |',
+      '| int8 | 3 824 | 3.7 MiB |',
+      '| window, FP16 | 256 | 0.5 MiB |',
+      '| **KV cache** | 4 096 | 4.2 MiB |',
+      '| as FP16 | 4 096 | 8.0 MiB |',
+      '1.9x smaller than FP16 · 4 096 of 8 192 tokens of context in use',
+      '3 200 of 9 100 tokens of my\\_app x.ts in sight; 5 900 left out at the start',
+      'prefill 1 235 tokens/s · decode 56.8 tokens/s',
+      '(command:sightline.restart)',
+      '(command:sightline.showLog)',
+    ]) {
+      assert.ok(tooltip.includes(part), `${part} in\n${tooltip}`);
+    }
+  });
+
+  it('keeps a message from becoming Markdown', () => {
+    const { tooltip } = statusView(
+      { state: 'error', message: '[x](command:y) `z` | <b>' },
+      undefined,
+    );
+    assert.ok(tooltip.includes('\\[x\\]\\(command:y\\) \\`z\\` \\| \\<b\\>'), tooltip);
+  });
+
+  it('does without numbers before there are any', () => {
+    assert.equal(statusView(ready, undefined).text, '$(eye) Sightline');
+    const empty = { ...stats, tokens: 0, bytes: 0, fp16Bytes: 0, tiers: [] };
+    assert.equal(statusView(ready, empty).text, '$(eye) 0 KiB · 0 tokens · 1.0x');
+  });
+});
+
+describe('describeSight', () => {
+  it('says that all is in sight, or what is not', () => {
+    const sight = { uri: 'untitled:Untitled-1', documentTokens: 10, prefixTokens: 6 };
+    const rest = { suffixTokens: 4, omittedBefore: 0, omittedAfter: 0 };
+    assert.equal(describeSight({ ...sight, ...rest }), 'All 10 tokens of Untitled-1 in sight');
+    assert.equal(
+      describeSight({ ...sight, suffixTokens: 1, omittedBefore: 2, omittedAfter: 1 }),
+      '7 of 10 tokens of Untitled-1 in sight; 2 left out at the start, 1 left out at the end',
+    );
+  });
+});
