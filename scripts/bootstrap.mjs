@@ -50,7 +50,7 @@ const source = {
     'bltIipuWmc123H7tMIgDGKSsSrhmhlQYeVUC48XTjVW7XGJJiJJyCdlTMzQ/LiWoPkGDpcL4FviDpgw7qfTiDw==',
 };
 
-export const headersFolder = at('build/llama.cpp/headers');
+const headersFolder = at('build/llama.cpp/headers');
 
 /** The folder of this platform's prebuilt libraries. */
 export function librariesFolder() {

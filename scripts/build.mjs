@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs';
 import { copyFile, mkdir, readdir, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { bootstrap, headersFolder, librariesFolder } from './bootstrap.mjs';
+import { bootstrap, librariesFolder } from './bootstrap.mjs';
 import { at, Failure, heading, main, node, run } from './lib/shell.mjs';
 import { once } from './lib/stamp.mjs';
 
@@ -18,23 +18,11 @@ const nativeInputs = () => ({
 async function buildAddon() {
   await once('addon', { ...nativeInputs(), outputs: [addon] }, async () => {
     heading('native addon');
-    const release = at('build/native/Release');
-    await node([
-      at('node_modules/cmake-js/bin/cmake-js'),
-      ...[
-        'compile',
-        '--directory',
-        at('native'),
-        '--out',
-        at('build/native'),
-        '--config',
-        'Release',
-      ],
-      `--CDSIGHTLINE_LLAMA_HEADERS=${headersFolder}`,
-      `--CDSIGHTLINE_LLAMA_LIBRARIES=${librariesFolder()}`,
-    ]);
+    const cmakeJs = at('node_modules/cmake-js/bin/cmake-js');
+    const folders = ['--directory', at('native'), '--out', at('build/native')];
+    await node([cmakeJs, 'compile', ...folders, '--config', 'Release']);
     await mkdir(nativeOutput, { recursive: true });
-    await replace(path.join(release, 'sightline.node'), addon);
+    await replace(at('build/native/Release/sightline.node'), addon);
   });
 }
 
@@ -46,7 +34,7 @@ async function replace(from, to) {
 
 async function copyLibraries() {
   const from = librariesFolder();
-  const names = (await readdir(from)).filter((name) => /\.(so|dylib|dll|metallib)$/.test(name));
+  const names = (await readdir(from)).filter((name) => /\.(so|dylib|dll|lib|metallib)$/.test(name));
   if (names.length === 0) throw new Failure(`No libraries of llama.cpp in ${from}.`);
   const sources = names.map((name) => path.join(from, name));
   const outputs = names.map((name) => path.join(nativeOutput, name));
@@ -70,8 +58,8 @@ async function bundle() {
 /** Everything under dist/. */
 export async function build() {
   await bootstrap();
-  await buildAddon();
   await copyLibraries();
+  await buildAddon();
   await bundle();
 }
 
@@ -80,13 +68,12 @@ const nativeTestsFolder = at('build/native-tests');
 /** The C++ tests, with address and undefined-behaviour sanitizers. */
 export async function buildNativeTests() {
   await bootstrap();
+  await copyLibraries();
   const configured = path.join(nativeTestsFolder, 'build.ninja');
   const settings = [
     '-DCMAKE_BUILD_TYPE=RelWithDebInfo',
     '-DSIGHTLINE_TESTS=ON',
     '-DSIGHTLINE_SANITIZE=address,undefined',
-    `-DSIGHTLINE_LLAMA_HEADERS=${headersFolder}`,
-    `-DSIGHTLINE_LLAMA_LIBRARIES=${librariesFolder()}`,
   ];
   heading('native tests');
   await once('native-tests', { text: settings, outputs: [configured] }, async () => {

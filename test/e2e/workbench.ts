@@ -1,0 +1,128 @@
+/** VS Code in Chromium with the packaged extension, and what a person does with it. */
+import assert from 'node:assert/strict';
+import { readdirSync, readFileSync } from 'node:fs';
+import { readFile, rm } from 'node:fs/promises';
+import path from 'node:path';
+import type { Locator, Page } from 'playwright-core';
+import { installExtension, startServer } from '../../scripts/code-server/server.mjs';
+import { makeSampleWorkspace } from '../../scripts/sample-workspace.mjs';
+import { launchChromium, root } from './chromium.ts';
+
+const vsix = path.join(root, 'build', `sightline-${process.platform}-${process.arch}.vsix`);
+/** Loading VS Code and the model takes this long at worst, on two busy cores. */
+const patientMs = 90_000;
+
+const settings = {
+  'workbench.startupEditor': 'none',
+  'workbench.secondarySideBar.defaultVisibility': 'hidden',
+  'extensions.autoCheckUpdates': false,
+  'editor.inlineSuggest.enabled': true,
+  // What is typed is all that changes the text.
+  'editor.autoIndent': 'none',
+  'editor.autoClosingBrackets': 'never',
+  'editor.quickSuggestions': { other: 'off', comments: 'off', strings: 'off' },
+  'editor.suggestOnTriggerCharacters': false,
+  'editor.wordBasedSuggestions': 'off',
+};
+
+export interface Workbench {
+  readonly page: Page;
+  /** Sightline's item in the status bar. */
+  readonly status: Locator;
+  /** Opens a file of the workspace, with the cursor at the end of a line (from 1). */
+  open(file: string, line: number): Promise<void>;
+  type(text: string): Promise<void>;
+  /** Waits for ghost text, and gives the part of it that is on the cursor's line. */
+  ghostText(): Promise<string>;
+  /** Saves the file in front and reads it. */
+  savedText(file: string): Promise<string>;
+  /** The text of the status bar item's tooltip. */
+  tooltip(): Promise<string>;
+  /** Process id of the sidecar. */
+  sidecarPid(): number;
+  close(): Promise<void>;
+}
+
+/** VS Code shows a space as a no-break space. */
+const plain = (text: string): string => text.replaceAll('\u00a0', ' ');
+
+export async function openWorkbench(name: string): Promise<Workbench> {
+  const folder = path.join(root, 'build/e2e', name);
+  await rm(folder, { recursive: true, force: true });
+  const workspace = await makeSampleWorkspace(path.join(folder, 'workspace'));
+  const serverFolder = path.join(folder, 'server');
+  installExtension(vsix, serverFolder);
+  const server = await startServer({ folder: serverFolder, settings });
+  const browser = await launchChromium();
+  const page = await browser.newPage({ viewport: { width: 1400, height: 900 } });
+  page.setDefaultTimeout(patientMs);
+  await page.goto(server.url(workspace));
+  await page.locator('.monaco-workbench').waitFor();
+
+  const status = page.locator('.statusbar-item[id="sightline.sightline.sightline.status"]');
+  const quickInput = page.locator('.quick-input-widget input').first();
+  const firstRow = page.locator('.quick-input-list .monaco-list-row.focused');
+
+  return {
+    page,
+    status,
+    async open(file, line) {
+      const base = path.basename(file);
+      await page.keyboard.press('Control+P');
+      await quickInput.waitFor();
+      await quickInput.fill(file);
+      await firstRow.filter({ hasText: base }).waitFor();
+      await page.keyboard.press('Enter');
+      await page.locator(`.tab.active[data-resource-name="${base}"]`).waitFor();
+      await page.keyboard.press('Control+G');
+      await quickInput.fill(`:${line}`);
+      await firstRow.waitFor();
+      await page.keyboard.press('Enter');
+      await page.locator('.editor-instance .monaco-editor.focused').waitFor();
+      await page.keyboard.press('End');
+    },
+    async type(text) {
+      await page.keyboard.type(text, { delay: 40 });
+    },
+    async ghostText() {
+      const ghost = page.locator('.editor-instance .view-line [class*="ghost-text"]');
+      await ghost.first().waitFor();
+      return plain((await ghost.allInnerTexts()).join(''));
+    },
+    async savedText(file) {
+      await page.keyboard.press('Control+S');
+      await page.locator('.tab.active:not(.dirty)').waitFor();
+      return readFile(path.join(workspace, file), 'utf8');
+    },
+    async tooltip() {
+      await page.mouse.move(700, 400);
+      await status.hover();
+      const hover = page.locator('.workbench-hover-container').filter({ hasText: 'Sightline' });
+      await hover.waitFor();
+      return plain(await hover.innerText());
+    },
+    sidecarPid() {
+      const found = readdirSync('/proc')
+        .filter((entry) => /^\d+$/.test(entry))
+        .filter((entry) => {
+          const command = commandOf(entry);
+          return command.includes(serverFolder) && command.includes('dist/sidecar.mjs');
+        });
+      assert.equal(found.length, 1, `${found.length} sidecars are running`);
+      return Number(found[0]);
+    },
+    async close() {
+      await browser.close();
+      await server.stop();
+    },
+  };
+}
+
+/** The command line of a process; empty where it has just ended. */
+function commandOf(pid: string): string {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, 'utf8');
+  } catch {
+    return '';
+  }
+}
