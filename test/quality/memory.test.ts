@@ -40,13 +40,9 @@ describe('bytes by tier', () => {
           held = length;
           assertAddsUp(engine.stats(), length);
         }
-        for (const cut of [1000, 500, 272, 16, 0])
-          assertAddsUp(engine.stats(), await truncated(cut));
-
-        async function truncated(cut: number): Promise<number> {
+        for (const cut of [1000, 500, 272, 16, 0]) {
           const kept = await engine.truncate(cut);
-          assert.equal(engine.stats().tokens, kept);
-          return kept;
+          assertAddsUp(engine.stats(), kept);
         }
       });
     });

@@ -8,9 +8,16 @@ import { describeDivergence, divergence, perplexity } from './support/divergence
 import { blockTokens, evaluate, full, selective, withEngine } from './support/engine.ts';
 
 describe('selective against full', () => {
-  for (const { name, path } of [
-    { name: 'as shipped', path: bundledModel },
-    { name: 'in f32', path: bundledModelInF32() },
+  for (const { name, path, ...bounds } of [
+    // With q8_0 weights most of it is llama.cpp's rounding of activations: see `bundledModelInF32`.
+    { name: 'as shipped', path: bundledModel, mean: 4e-4, sameTop: 0.99, perplexityChange: 1e-3 },
+    {
+      name: 'in f32',
+      path: bundledModelInF32(),
+      mean: 1e-5,
+      sameTop: 0.998,
+      perplexityChange: 2e-4,
+    },
   ])
     it(`predicts nearly the same over 4608 tokens of code, the bundled model ${name}`, async (test) => {
       await withEngine(path, full, (reference) =>
@@ -30,9 +37,9 @@ describe('selective against full', () => {
           assert.ok(
             engine.stats().tiers.some((tier) => tier.name === 'int8' && tier.tokens > 4000),
           );
-          assert.ok(measured.mean < 0.002);
-          assert.ok(measured.sameTop >= 0.98);
-          assert.ok(Math.abs(change) < 0.005);
+          assert.ok(measured.mean < bounds.mean);
+          assert.ok(measured.sameTop >= bounds.sameTop);
+          assert.ok(Math.abs(change) < bounds.perplexityChange);
         }),
       );
     });
@@ -48,8 +55,8 @@ describe('selective against full', () => {
           engine.info.vocabulary,
         );
         test.diagnostic(describeDivergence(measured));
-        assert.ok(measured.mean < 0.002);
-        assert.ok(measured.sameTop >= 0.97);
+        assert.ok(measured.mean < 1.5e-4);
+        assert.ok(measured.sameTop >= 0.98);
       }),
     );
   });
@@ -79,14 +86,12 @@ describe('the state of the cache', () => {
 });
 
 describe('rollback', () => {
-  const straight = { prompt: 1000, next: 32 };
-
   for (const cache of [full, selective])
     it(`within the FP16 window leaves no trace, policy ${cache.policy}`, async () => {
       await withEngine(bundledModel, cache, async (engine) => {
-        const tokens = await codeTokens(engine, straight.prompt + straight.next);
-        const prompt = tokens.subarray(0, straight.prompt);
-        const next = tokens.subarray(straight.prompt);
+        const tokens = await codeTokens(engine, 1032);
+        const prompt = tokens.subarray(0, 1000);
+        const next = tokens.subarray(1000);
         await evaluate(engine, prompt, 'last');
         const expected = await evaluate(engine, next, 'all');
         await engine.truncate(0);
@@ -95,7 +100,7 @@ describe('rollback', () => {
         const before = engine.stats();
         await evaluate(engine, await codeTokens(engine, 20, 5000), 'last');
         assert.deepEqual(int8Tokens(engine.stats()), int8Tokens(before), 'no block was quantised');
-        assert.equal(await engine.truncate(straight.prompt), straight.prompt);
+        assert.equal(await engine.truncate(1000), 1000);
         assert.deepEqual(engine.stats().tiers, before.tiers);
         assert.equal(engine.stats().bytes, before.bytes);
         assertSameBits(await evaluate(engine, next, 'all'), expected);
@@ -132,7 +137,7 @@ describe('rollback', () => {
         const measured = divergence(expected.subarray(kept * vocabulary), again, vocabulary);
         test.diagnostic(`cut at ${cut}, ${kept} kept: ${describeDivergence(measured)}`);
         assert.deepEqual(engine.stats().tiers, tiers);
-        assert.ok(measured.mean < 1e-3);
+        assert.ok(measured.mean < 1e-5);
       }
     });
   });

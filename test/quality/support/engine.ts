@@ -96,8 +96,9 @@ export const greedy = {
 export async function rejectsWith(
   codes: readonly AddonErrorCode[],
   call: () => Promise<unknown>,
+  what?: string,
 ): Promise<void> {
-  await assert.rejects(call, (error: unknown) => {
+  const validate = (error: unknown): true => {
     assert.ok(error instanceof Error, 'rejects with an Error');
     assert.ok('code' in error, `carries a code: ${error.message}`);
     assert.ok(
@@ -106,5 +107,6 @@ export async function rejectsWith(
     );
     assert.match(error.message, /\w{2,} \w+/);
     return true;
-  });
+  };
+  await assert.rejects(call, validate, what);
 }
