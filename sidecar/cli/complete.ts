@@ -3,8 +3,7 @@ import { basename, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { TextDocument } from 'vscode-languageserver-textdocument';
 import { complete } from '../completion/complete.ts';
-import { trimCompletion } from '../completion/trim.ts';
-import { Engine } from '../engine/engine.ts';
+import { Engine, type LoadedModel } from '../engine/engine.ts';
 import { describeFailure, type Failure } from '../engine/failure.ts';
 import { bundledModelPath, loadAddon } from '../engine/load.ts';
 import { exitCodes } from '../exit.ts';
@@ -51,12 +50,10 @@ export async function completeCommand(args: readonly string[]): Promise<number> 
     abort.abort();
   };
   process.once('SIGINT', interrupt);
-  const engine = new Engine(
-    () => loadAddon(),
-    engineOptionsOf(settings, bundledModelPath()),
-    loadProgress,
-  );
+  const options = engineOptionsOf(settings, bundledModelPath());
+  const engine = new Engine(() => loadAddon(), options, loadProgress);
   try {
+    say(`loading ${options.modelPath}`);
     const model = await engine.model(abort.signal);
     if (!model.ok) return engineFailed(model.error);
     const request = {
@@ -66,19 +63,8 @@ export async function completeCommand(args: readonly string[]): Promise<number> 
       offset: offset.value,
       maxTokens: settings.completion.maxTokens,
     };
-    const restOfLine = /^[^\r\n]*/.exec(text.value.slice(offset.value))?.[0] ?? '';
-    let generated = '';
-    let shown = '';
-    /** Shows what is certain to be part of the completion so far. */
-    const show = (completion: string): void => {
-      if (json || !completion.startsWith(shown)) return;
-      process.stdout.write(completion.slice(shown.length));
-      shown = completion;
-    };
     const outcome = await complete(model.value, request, abort.signal, (event) => {
-      if (event.kind !== 'text') return;
-      generated += event.text;
-      show(trimCompletion(generated, restOfLine));
+      if (event.kind === 'text' && !json) process.stdout.write(event.text);
     });
     if (!outcome.ok) return engineFailed(outcome.error);
     const stats = cacheStats(model.value.native, settings.cache.policy, outcome.value);
@@ -86,8 +72,6 @@ export async function completeCommand(args: readonly string[]): Promise<number> 
     if (json) {
       process.stdout.write(`${JSON.stringify(report, null, 2)}\n`);
     } else {
-      show(report.completion);
-      if (report.completion === '') say('the model has nothing to offer here');
       process.stdout.write(`\n\n${formatReport(report)}\n`);
     }
     return exitCodes.done;
@@ -97,17 +81,16 @@ export async function completeCommand(args: readonly string[]): Promise<number> 
   }
 }
 
+/** Follows the load on stderr; a terminal sees the percentage run. */
 const loadProgress = {
   progress(fraction: number, { modelPath }: { readonly modelPath: string }): void {
-    if (process.stderr.isTTY) {
-      const percentage = `${Math.floor(fraction * 100)} %`.padStart(5);
-      process.stderr.write(`\rsightline: loading ${basename(modelPath)} ${percentage}`);
-    } else if (fraction === 0) {
-      say(`loading ${modelPath}`);
-    }
+    if (!process.stderr.isTTY) return;
+    const percentage = `${Math.floor(fraction * 100)} %`.padStart(5);
+    process.stderr.write(`\rsightline: loading ${basename(modelPath)} ${percentage}`);
   },
-  loaded(): void {
+  loaded({ native }: LoadedModel): void {
     if (process.stderr.isTTY) process.stderr.write('\n');
+    say(`${native.info.name} loaded in ${native.info.loadSeconds.toFixed(2)} s`);
   },
   failed(): void {
     if (process.stderr.isTTY) process.stderr.write('\n');

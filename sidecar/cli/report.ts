@@ -9,6 +9,9 @@ export interface Report {
   readonly file: string;
   readonly line: number;
   readonly column: number | undefined;
+  /** All that the model generated. */
+  readonly generated: string;
+  /** What of it an editor is offered. */
   readonly completion: string;
   readonly finish: string;
   readonly model: {
@@ -55,6 +58,7 @@ export function reportOf(
 ): Report {
   return {
     ...target,
+    generated: result.text,
     completion: text,
     finish: result.finish,
     model: {
@@ -105,14 +109,18 @@ const bytes = (value: number): string =>
     : `${(value / 1024 / 1024).toFixed(2)} MiB`;
 
 const speed = (tokensPerSecond: number | undefined): string =>
-  tokensPerSecond === undefined ? '' : ` (${tokensPerSecond.toFixed(1)} tokens/s)`;
+  tokensPerSecond === undefined
+    ? ''
+    : ` (${tokensPerSecond.toFixed(tokensPerSecond < 100 ? 1 : 0)} tokens/s)`;
 
 /** The report for a terminal. */
-export function formatReport({ model, tokens, seconds, tokensPerSecond, memory }: Report): string {
+export function formatReport(report: Report): string {
+  const { model, tokens, seconds, tokensPerSecond, memory } = report;
   const row = (name: string, held: string, size: string): string =>
     `  ${name.padEnd(14)}${held.padStart(10)}${size.padStart(14)}`;
   return [
-    `model    ${model.name} (${model.architecture}, ${(model.parameters / 1e6).toFixed(1)} M parameters), ${count(model.contextTokens)} tokens of context, ${model.threads} threads, ${model.kernels} kernels`,
+    ...offer(report),
+    `model    ${model.name} (${model.architecture}, ${(model.parameters / 1e6).toFixed(1)} M parameters), ${count(model.contextTokens)} tokens of context, ${model.threads} ${model.threads === 1 ? 'thread' : 'threads'}, ${model.kernels} kernels`,
     `tokens   file ${count(tokens.file)}, in sight ${count(tokens.inSight)} (${count(tokens.prefix)} before the cursor, ${count(tokens.suffix)} after it)`,
     `         left out ${count(tokens.omittedBefore + tokens.omittedAfter)} (${count(tokens.omittedBefore)} at the start, ${count(tokens.omittedAfter)} at the end)`,
     `         reused ${count(tokens.reused)}, prefilled ${count(tokens.prefilled)}, generated ${count(tokens.generated)}`,
@@ -122,6 +130,17 @@ export function formatReport({ model, tokens, seconds, tokensPerSecond, memory }
     ...memory.tiers.map((tier) => row(tier.name, count(tier.tokens), bytes(tier.bytes))),
     row('total', count(memory.tokens), bytes(memory.bytes)),
     row('as FP16', count(memory.tokens), bytes(memory.fp16Bytes)),
-    `  ${memory.ratio.toFixed(2)}x smaller than FP16`,
+    row('FP16 / total', '', `${memory.ratio.toFixed(2)}x`),
   ].join('\n');
+}
+
+/** Says so where an editor is not offered all that was generated. */
+function offer({ generated, completion }: Report): string[] {
+  if (completion === generated) return [];
+  if (completion === '') return ['offered  nothing of this'];
+  const lines = completion.split('\n');
+  const end = lines.at(-1)?.trim() ?? '';
+  return [
+    `offered  ${count(lines.length)} ${lines.length === 1 ? 'line' : 'lines'} of this, up to: ${end}`,
+  ];
 }

@@ -120,7 +120,11 @@ async function completeExcerpt(
   );
   const result = await runJob(job, signal);
   const restOfLine = /^[^\n]*/.exec(excerpt.suffix)?.[0] ?? '';
-  return { text: trimCompletion(result.text, restOfLine, excerpt.lineEnd), inSight, result };
+  const text = trimCompletion(result.text, result.finish !== 'end', {
+    restOfLine,
+    lineEnd: excerpt.lineEnd,
+  });
+  return { text, inSight, result };
 }
 
 /** Tokens of the characters that were not looked at, as dense as those that were. */

@@ -1,14 +1,40 @@
+/** What a completion is offered beside. */
+export interface Surroundings {
+  /** What the line holds after the cursor. */
+  readonly restOfLine: string;
+  readonly lineEnd: '\n' | '\r\n';
+}
+
 /**
- * A completion as it is offered: without blank lines at its end, without repeating what the line holds
- * after the cursor, with the document's line ends. Empty when nothing worth offering is left.
+ * A model's answer as it is offered: without blank lines at its end, without repeating what the line
+ * holds after the cursor, with the document's line ends. An answer that ran into its bound (`cutOff`)
+ * also loses its unfinished line and the loop it may have ended in. Empty when nothing is left.
  */
 export function trimCompletion(
-  text: string,
-  restOfLine: string,
-  lineEnd: '\n' | '\r\n' = '\n',
+  answer: string,
+  cutOff: boolean,
+  { restOfLine, lineEnd }: Surroundings,
 ): string {
-  const trimmed = dropRepeatedTail(dropBlankEnd(text), restOfLine);
+  const whole = cutOff ? dropLoop(dropUnfinishedLine(answer)) : answer;
+  const trimmed = dropRepeatedTail(dropBlankEnd(whole), restOfLine);
   return /\S/.test(trimmed) ? trimmed.replace(/\r?\n/g, lineEnd) : '';
+}
+
+/** Drops the last line, unless it is the only one with text. */
+export function dropUnfinishedLine(text: string): string {
+  const whole = text.slice(0, text.lastIndexOf('\n') + 1);
+  return /\S/.test(whole) ? whole : text;
+}
+
+/** Where `text` ends in three or more rounds of the same words, keeps the first round. */
+export function dropLoop(text: string): string {
+  for (let period = 1; period * 3 <= text.length; period++) {
+    let start = text.length;
+    while (start > period && text[start - 1] === text[start - 1 - period]) start--;
+    const looping = text.length - start >= 2 * period && /\w/.test(text.slice(-period));
+    if (looping) return text.slice(0, start);
+  }
+  return text;
 }
 
 /** Drops the lines of white space that a text ends in. */

@@ -28,9 +28,12 @@ export const bundledModelPath = (root = extensionRoot()): string =>
   join(root, 'media', 'models', 'sightline-tiny-code-q8_0.gguf');
 
 /** Brings in `dist/native/sightline.node` and checks that it runs with the llama.cpp it was built for. */
-export function loadAddon(root = extensionRoot()): Result<LoadedAddon, Failure> {
+export function loadAddon(
+  root = extensionRoot(),
+  platform = `${process.platform}-${process.arch}`,
+  requireAddon: (path: string) => unknown = createRequire(import.meta.url),
+): Result<LoadedAddon, Failure> {
   const path = join(root, 'dist', 'native', 'sightline.node');
-  const platform = `${process.platform}-${process.arch}`;
   if (!existsSync(path)) {
     return platforms.includes(platform)
       ? fail({
@@ -44,7 +47,7 @@ export function loadAddon(root = extensionRoot()): Result<LoadedAddon, Failure> 
   }
   let addon: Addon;
   try {
-    addon = createRequire(import.meta.url)(path) as Addon;
+    addon = requireAddon(path) as Addon;
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
     return fail({

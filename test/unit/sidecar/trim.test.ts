@@ -2,9 +2,13 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import {
   dropBlankEnd,
+  dropLoop,
   dropRepeatedTail,
+  dropUnfinishedLine,
   trimCompletion,
 } from '../../../sidecar/completion/trim.ts';
+
+const plain = { restOfLine: '', lineEnd: '\n' } as const;
 
 describe('trimCompletion', () => {
   it('drops blank lines at the end and nothing else', () => {
@@ -15,8 +19,30 @@ describe('trimCompletion', () => {
   });
 
   it('offers nothing for white space', () => {
-    assert.equal(trimCompletion(' \n\t\n', ''), '');
-    assert.equal(trimCompletion('   ', ''), '');
+    assert.equal(trimCompletion(' \n\t\n', false, plain), '');
+    assert.equal(trimCompletion('   ', true, plain), '');
+  });
+
+  it('drops an unfinished line after whole ones', () => {
+    assert.equal(dropUnfinishedLine('a\nb\n  c'), 'a\nb\n');
+    assert.equal(dropUnfinishedLine('abc'), 'abc');
+    assert.equal(dropUnfinishedLine('\n  abc'), '\n  abc');
+  });
+
+  it('keeps one round of a loop', () => {
+    assert.equal(dropLoop('f(a, context, context, context'), 'f(a, context');
+    assert.equal(dropLoop("{\n  a: 'b',\n  a: 'b',\n  a: 'b',\n"), "{\n  a: 'b',");
+    assert.equal(dropLoop('a ? b : a ? b : a ? b : a'), 'a ? b : ');
+    for (const fine of ['', 'a', 'value = value', 'x = [0, 0];', '// -----------', 'a        ']) {
+      assert.equal(dropLoop(fine), fine);
+    }
+  });
+
+  it('cuts only an answer that ran into its bound', () => {
+    const answer = 'a(\n  b,\n  c';
+    assert.equal(trimCompletion(answer, true, plain), 'a(\n  b,');
+    assert.equal(trimCompletion(answer, false, plain), answer);
+    assert.equal(trimCompletion('x, x, x, x', false, plain), 'x, x, x, x');
   });
 
   // text, rest of line, what stays
@@ -39,7 +65,8 @@ describe('trimCompletion', () => {
   }
 
   it('uses the line ends of the document', () => {
-    assert.equal(trimCompletion('a\nb\r\nc\n', '', '\r\n'), 'a\r\nb\r\nc');
-    assert.equal(trimCompletion('a\r\nb', '', '\n'), 'a\nb');
+    const crlf = { restOfLine: '', lineEnd: '\r\n' } as const;
+    assert.equal(trimCompletion('a\nb\r\nc\n', false, crlf), 'a\r\nb\r\nc');
+    assert.equal(trimCompletion('a\r\nb', false, plain), 'a\nb');
   });
 });

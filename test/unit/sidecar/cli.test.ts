@@ -1,0 +1,143 @@
+import assert from 'node:assert/strict';
+import { resolve } from 'node:path';
+import { describe, it } from 'node:test';
+import { parseCommandLine } from '../../../sidecar/cli/arguments.ts';
+import { formatReport, type Report } from '../../../sidecar/cli/report.ts';
+import { parseSettings } from '../../../sidecar/settings.ts';
+
+const error = (...args: string[]): string => {
+  const parsed = parseCommandLine(args);
+  assert.ok(!parsed.ok);
+  return parsed.error;
+};
+
+describe('parseCommandLine', () => {
+  it('takes a place and leaves everything else at its default', () => {
+    assert.deepEqual(parseCommandLine(['src/a.ts:12']), {
+      ok: true,
+      value: {
+        target: { file: 'src/a.ts', line: 12, column: undefined },
+        settings: parseSettings(undefined).settings,
+        json: false,
+      },
+    });
+  });
+
+  it('takes columns and paths with colons', () => {
+    const target = (place: string): unknown => {
+      const parsed = parseCommandLine([place]);
+      assert.ok(parsed.ok && parsed.value !== 'help');
+      return parsed.value.target;
+    };
+    assert.deepEqual(target('a.ts:3:7'), { file: 'a.ts', line: 3, column: 7 });
+    assert.deepEqual(target('C:\\a.ts:3'), { file: 'C:\\a.ts', line: 3, column: undefined });
+    assert.deepEqual(target('a:b.ts:3:7'), { file: 'a:b.ts', line: 3, column: 7 });
+  });
+
+  it('takes every option', () => {
+    const parsed = parseCommandLine(
+      'a:1 --model m.gguf --policy full --sink 1 --window 2 --context 3 --threads 4 --max-tokens 5 --json'.split(
+        ' ',
+      ),
+    );
+    assert.ok(parsed.ok && parsed.value !== 'help');
+    assert.equal(parsed.value.json, true);
+    assert.deepEqual(parsed.value.settings, {
+      enable: true,
+      model: { path: resolve('m.gguf'), contextTokens: 3 },
+      cache: { policy: 'full', sink: 1, window: 2 },
+      threads: 4,
+      completion: { maxTokens: 5 },
+    });
+  });
+
+  it('says what is wrong', () => {
+    assert.equal(error(), 'FILE:LINE is missing');
+    assert.match(error('a.ts'), /^a\.ts is not FILE:LINE/);
+    assert.match(error('a.ts:0'), /counts from 1/);
+    assert.match(error('a.ts:1', 'b.ts:2'), /one FILE:LINE at a time/);
+    assert.match(error('a.ts:1', '--nope'), /--nope/);
+    assert.equal(
+      error('a.ts:1', '--threads', 'x'),
+      '--threads must be a whole number from 0 to 256, not "x"',
+    );
+    assert.equal(
+      error('a.ts:1', '--policy', 'int4'),
+      '--policy must be "selective" or "full", not "int4"',
+    );
+    assert.match(error('a.ts:1', '--max-tokens', '0'), /^--max-tokens must be .* not 0$/);
+  });
+
+  it('helps', () => {
+    assert.deepEqual(parseCommandLine(['--help']), { ok: true, value: 'help' });
+  });
+});
+
+describe('formatReport', () => {
+  const report: Report = {
+    file: 'a.ts',
+    line: 1,
+    column: undefined,
+    generated: 'x',
+    completion: 'x',
+    finish: 'end',
+    model: {
+      name: 'Tiny',
+      architecture: 'qwen2',
+      parameters: 3_800_000,
+      contextTokens: 8192,
+      threads: 1,
+      kernels: 'avx2',
+    },
+    tokens: {
+      file: 9100,
+      inSight: 3200,
+      prefix: 2400,
+      suffix: 800,
+      omittedBefore: 5900,
+      omittedAfter: 0,
+      reused: 0,
+      prefilled: 3210,
+      generated: 24,
+    },
+    seconds: { load: 0.03, prefill: 1.23, decode: 0.5 },
+    tokensPerSecond: { prefill: 2609.7, decode: 48 },
+    memory: {
+      policy: 'selective',
+      tiers: [
+        { name: 'sink', tokens: 16, bytes: 32768 },
+        { name: 'int8', tokens: 2944, bytes: 3_000_000 },
+      ],
+      tokens: 2960,
+      bytes: 3_032_768,
+      reservedBytes: 4_000_000,
+      fp16Bytes: 6_062_080,
+      ratio: 1.9988,
+    },
+  };
+
+  it('tells tokens, timings and memory by tier', () => {
+    assert.equal(
+      formatReport(report),
+      `model    Tiny (qwen2, 3.8 M parameters), 8 192 tokens of context, 1 thread, avx2 kernels
+tokens   file 9 100, in sight 3 200 (2 400 before the cursor, 800 after it)
+         left out 5 900 (5 900 at the start, 0 at the end)
+         reused 0, prefilled 3 210, generated 24
+time     load 0.03 s, prefill 1.23 s (2610 tokens/s), decode 0.50 s (48.0 tokens/s)
+memory   KV cache, policy selective
+  tier              tokens         bytes
+  sink                  16      32.0 KiB
+  int8               2 944      2.86 MiB
+  total              2 960      2.89 MiB
+  as FP16            2 960      5.78 MiB
+  FP16 / total                     2.00x`,
+    );
+  });
+
+  it('says what an editor is offered where that is not all', () => {
+    const first = (generated: string, completion: string): string | undefined =>
+      formatReport({ ...report, generated, completion }).split('\n')[0];
+    assert.equal(first('a\n  b\nc', 'a\n  b'), 'offered  2 lines of this, up to: b');
+    assert.equal(first('  ', ''), 'offered  nothing of this');
+  });
+});
