@@ -2,7 +2,7 @@
 import type { NativeEngine } from '../sidecar/engine/addon.ts';
 import { modelFile } from '../test/fixtures/models/generate.ts';
 import { benchmarkModel } from '../test/fixtures/models/specs.ts';
-import { anyTokens, goTo, loadEngine, ours, stock } from './engine.ts';
+import { anyTokens, goTo, loadEngine, ours, stock, stockBest } from './engine.ts';
 import { median, progress, rowOf, sampleInTurn, type Options, type Row } from './harness.ts';
 
 export interface SpeedBenchmark {
@@ -14,66 +14,63 @@ export interface SpeedBenchmark {
   /** Tokens that a sample appends, and how many of them at a time. */
   readonly tokens: number;
   readonly batch: number;
-  /** Which of `stock` to run. */
-  readonly against: readonly string[];
-  /** The ratio that is asked of a cache. */
-  readonly must: (cache: string, depth: number) => number | undefined;
+  /** The ratio that is asked of our caches. */
+  readonly must: ReadonlyMap<number, number>;
 }
+
+/** Beyond it only llama.cpp's best configuration is run: the others take an hour to fill. */
+const deepestForAll = 4096;
 
 /**
  * A row per cache of ours and depth, as a ratio to llama.cpp's fastest configuration at that depth,
  * and a row without a baseline for every configuration of llama.cpp.
  */
 export async function* measureSpeed(
-  { name, depths, rounds, tokens, batch, against, must }: SpeedBenchmark,
-  { threads, selects }: Options,
+  { name, depths, rounds, tokens, batch, must }: SpeedBenchmark,
+  { quick, threads, selects }: Options,
 ): AsyncGenerator<Row> {
   const caseOf = (cache: string, depth: number): string => `${name}/${cache}/depth=${depth}`;
-  const selected = (cache: string): readonly number[] =>
-    depths.filter((depth) => selects(caseOf(cache, depth)));
-  const caches = [...ours, ...stock].filter(
-    ([cache]) => against.includes(cache) || (ours.has(cache) && selected(cache).length > 0),
-  );
+  /** The caches to sample at a depth: those of ours that are selected, and what to compare them with. */
+  const cachesAt = (depth: number): readonly string[] => {
+    const selected = [...ours.keys()].filter((cache) => selects(caseOf(cache, depth)));
+    if (selected.length === 0) return [];
+    const others = quick || depth > deepestForAll ? [stockBest] : [...stock.keys()];
+    return [...selected, ...others];
+  };
+
   const contextTokens = (depths.at(-1) ?? 0) + tokens;
   const text = anyTokens(contextTokens);
+  const modelPath = modelFile(benchmarkModel);
   const engines = new Map<string, NativeEngine>();
   try {
-    for (const [cache, options] of caches)
-      engines.set(
-        cache,
-        await loadEngine(modelFile(benchmarkModel), options, threads, contextTokens),
-      );
-
-    for (const depth of depths.filter((depth) =>
-      [...ours.keys()].some((cache) => selected(cache).includes(depth)),
-    )) {
+    for (const depth of depths) {
       const samplers = new Map<string, () => Promise<number>>();
-      for (const [cache, engine] of engines) {
-        if (ours.has(cache) && !selected(cache).includes(depth)) continue;
+      for (const cache of cachesAt(depth)) {
+        const options = ours.get(cache) ?? stock.get(cache);
+        if (!options) throw new Error(`no cache is called ${cache}`);
+        const engine =
+          engines.get(cache) ?? (await loadEngine(modelPath, options, threads, contextTokens));
+        engines.set(cache, engine);
         progress(`filling ${cache} to ${depth} tokens`);
         await goTo(engine, text, depth);
         samplers.set(cache, () => sampleSpeed(engine, text, depth, tokens, batch));
       }
-      const samples = await sampleInTurn(rounds, samplers);
-      yield* rowsOf(samples, depth);
+      yield* rowsOf(await sampleInTurn(rounds, samplers), depth);
     }
   } finally {
     for (const engine of engines.values()) await engine.close();
   }
 
   function* rowsOf(samples: ReadonlyMap<string, readonly number[]>, depth: number): Iterable<Row> {
-    const what = (cache: string) =>
-      ({ case: caseOf(cache, depth), unit: 'tokens/s', better: 'higher' }) as const;
     const theirs = [...samples].filter(([cache]) => stock.has(cache));
-    const best = theirs.reduce((a, b) => (median(b[1]) > median(a[1]) ? b : a));
+    const [first, ...rest] = theirs.map(([cache, values]) => ({ name: cache, samples: values }));
+    if (!first) return;
+    const best = rest.reduce((a, b) => (median(b.samples) > median(a.samples) ? b : a), first);
+    const asked = must.has(depth) ? { must: must.get(depth) ?? 0 } : {};
     for (const [cache, values] of samples) {
-      if (stock.has(cache)) {
-        yield rowOf(what(cache), values);
-        continue;
-      }
-      const least = must(cache, depth);
-      const asked = least === undefined ? {} : { must: least };
-      yield rowOf({ ...what(cache), ...asked }, values, { name: best[0], samples: best[1] });
+      const what = { case: caseOf(cache, depth), unit: 'tokens/s', better: 'higher' } as const;
+      if (stock.has(cache)) yield rowOf(what, values);
+      else yield rowOf({ ...what, ...asked }, values, best);
     }
   }
 }
