@@ -1,0 +1,209 @@
+// The bundled model through llama.cpp's own libraries, under the sanitizers.
+
+#include "runtime/model.h"
+
+#include <doctest/doctest.h>
+
+#include <chrono>
+#include <cmath>
+#include <random>
+#include <thread>
+
+using namespace sightline::runtime;
+namespace cache = sightline::cache;
+
+namespace {
+
+const cache::Policy kFull{cache::PolicyKind::full, 0, 0};
+const cache::Policy kSelective{cache::PolicyKind::selective, 16, 256};
+
+LoadOptions options(std::variant<cache::Policy, StockCache> cache, int32_t threads = 1) {
+  LoadOptions options;
+  options.model_path = SIGHTLINE_TEST_MODEL;
+  options.libraries_path = SIGHTLINE_TEST_LIBRARIES;
+  options.threads = threads;
+  options.cache = cache;
+  return options;
+}
+
+std::unique_ptr<Model> load(const LoadOptions& options) {
+  const Cancel never{false};
+  Result<std::unique_ptr<Model>> model = Model::load(options, [](float) {}, never);
+  REQUIRE_MESSAGE(model, (model ? "" : model.error().message));
+  return std::move(model.value());
+}
+
+std::vector<llama_token> tokens(int count, uint32_t seed = 1) {
+  std::mt19937 random(seed);
+  std::vector<llama_token> tokens;
+  for (int i = 0; i < count; i++) tokens.push_back(static_cast<llama_token>(random() % 4000));
+  return tokens;
+}
+
+std::vector<float> evaluate(Model& model, const std::vector<llama_token>& tokens) {
+  const Cancel never{false};
+  Result<std::vector<float>> logits = model.evaluate(tokens, false, never);
+  REQUIRE(logits);
+  return std::move(logits.value());
+}
+
+const CompleteListener kSilent{[](int32_t, int32_t) {}, [](std::string_view) {}};
+
+CompleteRequest greedy(std::vector<llama_token> tokens, int32_t count) {
+  return {std::move(tokens), count, {0, 0, 1, 0, 0}, {}};
+}
+
+/// KL(p || q) in nats, of two rows of logits.
+double divergence(const std::vector<float>& a, const std::vector<float>& b) {
+  const auto log_sum = [](const std::vector<float>& x) {
+    double largest = -INFINITY, sum = 0;
+    for (const float v : x) largest = std::max<double>(largest, v);
+    for (const float v : x) sum += std::exp(v - largest);
+    return largest + std::log(sum);
+  };
+  const double la = log_sum(a), lb = log_sum(b);
+  double sum = 0;
+  for (size_t i = 0; i < a.size(); i++)
+    sum += std::exp(a[i] - la) * ((a[i] - la) - (b[i] - lb));
+  return sum;
+}
+
+}  // namespace
+
+TEST_CASE("the device gives llama.cpp's own logits") {
+  const auto prompt = tokens(900);
+  const auto stock = load(options(StockCache{GGML_TYPE_F16, false}));
+  const auto full = load(options(kFull));
+  const auto selective = load(options(kSelective, 2));
+  CHECK(full->info().owned_layers == 4);
+  CHECK(stock->info().owned_layers == 0);
+  const auto expected = evaluate(*stock, prompt);
+  CHECK(divergence(expected, evaluate(*full, prompt)) < 1e-3);
+  CHECK(divergence(expected, evaluate(*selective, prompt)) < 1e-2);
+  CHECK(selective->stats().account.int8_tokens == 512);
+}
+
+TEST_CASE("a model loads and goes away again and again") {
+  for (int i = 0; i < 5; i++) {
+    const auto model = load(options(kSelective));
+    evaluate(*model, tokens(600));
+  }
+}
+
+TEST_CASE("a load can be abandoned at any fraction") {
+  for (const float at : {0.0f, 0.3f, 0.9f}) {
+    Cancel cancel{false};
+    const auto progress = [&](float fraction) { cancel.store(cancel.load() || fraction >= at); };
+    const auto model = Model::load(options(kSelective), progress, cancel);
+    REQUIRE_FALSE(model);
+    CHECK(model.error().code == Code::aborted);
+  }
+}
+
+TEST_CASE("a call can be cancelled at any moment and leaves a working model") {
+  const auto model = load(options(kSelective, 2));
+  const auto prompt = tokens(3000);
+  const auto fresh = load(options(kSelective, 2));
+  const Cancel never{false};
+  const auto expected = fresh->complete(greedy(prompt, 16), kSilent, never);
+  REQUIRE(fresh->complete(greedy(prompt, 16), kSilent, never));
+  std::mt19937 random(5);
+  int aborted = 0;
+  for (int i = 0; i < 20; i++) {
+    Cancel cancel{false};
+    std::thread other([&] {
+      std::this_thread::sleep_for(std::chrono::microseconds(random() % 400000));
+      cancel.store(true);
+    });
+    const auto completion = model->complete(greedy(tokens(3000, random()), 200), kSilent, cancel);
+    other.join();
+    if (!completion) {
+      CHECK(completion.error().code == Code::aborted);
+      aborted++;
+    }
+    const cache::Account account = model->stats().account;
+    CHECK(account.sink_tokens + account.int8_tokens + account.window_tokens == account.tokens);
+  }
+  CHECK(aborted > 0);
+  model->truncate(0);
+  Result<Completion> again = model->complete(greedy(prompt, 16), kSilent, never);
+  REQUIRE(again);
+  Result<Completion> reference = load(options(kSelective, 2))->complete(greedy(prompt, 16), kSilent, never);
+  CHECK(again.value().tokens == reference.value().tokens);
+}
+
+TEST_CASE("the same prompt gives the same tokens whatever was generated in between") {
+  const auto model = load(options(kSelective));
+  const auto prompt = tokens(1010);
+  const Cancel never{false};
+  const auto run = [&] {
+    Result<Completion> completion = model->complete(greedy(prompt, 150), kSilent, never);
+    REQUIRE(completion);
+    return std::move(completion.value());
+  };
+  const Completion first = run();
+  const Completion second = run();
+  CHECK(first.reused_tokens == 0);
+  CHECK(second.reused_tokens == 1009);
+  CHECK(first.tokens == second.tokens);
+}
+
+TEST_CASE("a cache that reaches its bound says so and keeps working") {
+  LoadOptions bounded = options(kSelective);
+  bounded.cache_budget_bytes = size_t{2} << 20;
+  const auto model = load(bounded);
+  const Cancel never{false};
+  const auto result = model->evaluate(tokens(6000), false, never);
+  REQUIRE_FALSE(result);
+  CHECK(result.error().code == Code::cache_exhausted);
+  const int64_t held = model->stats().account.tokens;
+  CHECK(held > 0);
+  CHECK(held < 6000);
+  CHECK(model->stats().reserved_bytes <= size_t{3} << 20);
+  model->truncate(0);
+  evaluate(*model, tokens(100));
+}
+
+TEST_CASE("what cannot be is refused with a reason") {
+  const auto model = load(options(kSelective));
+  const Cancel never{false};
+  const auto code = [&](const std::vector<llama_token>& bad) {
+    const auto result = model->evaluate(bad, false, never);
+    return result ? Code::engine_failed : result.error().code;
+  };
+  CHECK(code({}) == Code::bad_argument);
+  CHECK(code({-1}) == Code::bad_argument);
+  CHECK(code({4096}) == Code::bad_argument);
+  CHECK(code(tokens(8193)) == Code::context_full);
+  CHECK_FALSE(model->complete(greedy({}, 5), kSilent, never));
+  CHECK_FALSE(model->complete(greedy({1}, 0), kSilent, never));
+
+  const auto failure = [&](LoadOptions bad) {
+    const auto result = Model::load(bad, [](float) {}, never);
+    REQUIRE_FALSE(result);
+    CHECK_FALSE(result.error().message.empty());
+    return result.error().code;
+  };
+  LoadOptions bad = options(kSelective);
+  bad.model_path = "/no/such/model.gguf";
+  CHECK(failure(bad) == Code::model_not_found);
+  bad.model_path = SIGHTLINE_TEST_LIBRARIES;
+  CHECK(failure(bad) == Code::model_invalid);
+  bad.model_path = __FILE__;
+  CHECK(failure(bad) == Code::model_invalid);
+  bad = options(kSelective);
+  bad.context_tokens = 8193;
+  CHECK(failure(bad) == Code::bad_argument);
+  bad = options(cache::Policy{cache::PolicyKind::selective, 129, 0});
+  CHECK(failure(bad) == Code::bad_argument);
+}
+
+TEST_CASE("text goes to tokens and back") {
+  const auto model = load(options(kFull));
+  const std::string text = "const größe = '😀';\r\n\tif (a<b) return;\n";
+  const auto ids = model->tokenize(text, false);
+  CHECK(model->detokenize(ids).value() == text);
+  CHECK(model->tokenize("<|fim_middle|>", true).size() == 1);
+  CHECK(model->tokenize("<|fim_middle|>", false).size() > 1);
+  CHECK(model->tokenize("", false).empty());
+}
