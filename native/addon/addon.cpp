@@ -37,11 +37,12 @@ Napi::Object rejected_job(Napi::Env env, const Error& error) {
 /// Work that needs a loaded model.
 template <typename Work>
 auto with_model(Work work) {
-  return [work = std::move(work)](Engine::Slot& model, const Settlement& settlement)
-             -> decltype(work(*model, settlement)) {
-    if (model == nullptr) return closed();
-    return work(*model, settlement);
-  };
+  return
+      [work = std::move(work)](Engine::Slot& model,
+                               const Settlement& settlement) -> decltype(work(*model, settlement)) {
+        if (model == nullptr) return closed();
+        return work(*model, settlement);
+      };
 }
 
 class EngineObject : public Napi::ObjectWrap<EngineObject> {
@@ -77,26 +78,22 @@ class EngineObject : public Napi::ObjectWrap<EngineObject> {
       return rejected(call.Env(), {Code::bad_argument, "text must be a string."});
     const std::string text = call[0].As<Napi::String>().Utf8Value();
     const bool special = call[1].ToBoolean();
-    return run(call.Env(),
-               [text, special](runtime::Model& model,
-                               const Settlement&) -> Result<std::vector<llama_token>> {
-                 return model.tokenize(text, special);
-               },
-               [](Napi::Env env, const std::vector<llama_token>& tokens) {
-                 return to_js(env, tokens);
-               })
-        ->deferred.Promise();
+    return promise(
+        call.Env(),
+        [text, special](runtime::Model& model, const Settlement&)
+            -> Result<std::vector<llama_token>> { return model.tokenize(text, special); },
+        [](Napi::Env env, const std::vector<llama_token>& tokens) { return to_js(env, tokens); });
   }
 
   Napi::Value detokenize(const Napi::CallbackInfo& call) {
     Result<std::vector<llama_token>> tokens = to_tokens(call[0]);
     if (!tokens) return rejected(call.Env(), tokens.error());
-    return run(call.Env(),
-               [tokens = std::move(tokens.value())](runtime::Model& model, const Settlement&) {
-                 return model.detokenize(tokens);
-               },
-               identity)
-        ->deferred.Promise();
+    return promise(
+        call.Env(),
+        [tokens = std::move(tokens.value())](runtime::Model& model, const Settlement&) {
+          return model.detokenize(tokens);
+        },
+        identity);
   }
 
   Napi::Value complete(const Napi::CallbackInfo& call) {
@@ -104,18 +101,17 @@ class EngineObject : public Napi::ObjectWrap<EngineObject> {
     if (!request) return rejected_job(call.Env(), request.error());
     if (!call[1].IsFunction())
       return rejected_job(call.Env(), {Code::bad_argument, "onEvent must be a function."});
-    auto listener = std::make_shared<Napi::FunctionReference>(
-        Napi::Persistent(call[1].As<Napi::Function>()));
-    const auto settlement =
-        run(call.Env(),
-            [request = std::move(request.value()), listener](runtime::Model& model,
-                                                             const Settlement& settlement) {
-              return model.complete(request, events(settlement.courier, listener),
-                                    *settlement.cancel);
-            },
-            [](Napi::Env env, const runtime::Completion& completion) {
-              return to_js(env, completion);
-            });
+    auto listener =
+        std::make_shared<Napi::FunctionReference>(Napi::Persistent(call[1].As<Napi::Function>()));
+    const auto settlement = run(
+        call.Env(),
+        [request = std::move(request.value()), listener](runtime::Model& model,
+                                                         const Settlement& settlement) {
+          return model.complete(request, events(settlement.courier, listener), *settlement.cancel);
+        },
+        [](Napi::Env env, const runtime::Completion& completion) {
+          return to_js(env, completion);
+        });
     return settlement->job(call.Env());
   }
 
@@ -125,32 +121,31 @@ class EngineObject : public Napi::ObjectWrap<EngineObject> {
     const std::string rows = call[1].IsString() ? call[1].As<Napi::String>().Utf8Value() : "";
     if (rows != "all" && rows != "last")
       return rejected_job(call.Env(), {Code::bad_argument, "logits must be 'all' or 'last'."});
-    const auto settlement =
-        run(call.Env(),
-            [tokens = std::move(tokens.value()), all = rows == "all"](
-                runtime::Model& model, const Settlement& settlement) {
-              return model.evaluate(tokens, all, *settlement.cancel);
-            },
-            [](Napi::Env env, const std::vector<float>& logits) { return to_js(env, logits); });
+    const auto settlement = run(
+        call.Env(),
+        [tokens = std::move(tokens.value()), all = rows == "all"](runtime::Model& model,
+                                                                  const Settlement& settlement) {
+          return model.evaluate(tokens, all, *settlement.cancel);
+        },
+        [](Napi::Env env, const std::vector<float>& logits) { return to_js(env, logits); });
     return settlement->job(call.Env());
   }
 
   Napi::Value truncate(const Napi::CallbackInfo& call) {
     Result<int32_t> tokens = to_count(call[0], "tokens");
     if (!tokens) return rejected(call.Env(), tokens.error());
-    return run(call.Env(),
-               [count = tokens.value()](runtime::Model& model,
-                                        const Settlement&) -> Result<int32_t> {
-                 return model.truncate(count);
-               },
-               [](Napi::Env env, int32_t kept) { return Napi::Number::New(env, kept); })
-        ->deferred.Promise();
+    return promise(
+        call.Env(),
+        [count = tokens.value()](runtime::Model& model, const Settlement&) -> Result<int32_t> {
+          return model.truncate(count);
+        },
+        [](Napi::Env env, int32_t kept) { return Napi::Number::New(env, kept); });
   }
 
   Napi::Value stats(const Napi::CallbackInfo& call) {
     // The engine's thread frees the model only after `close` was called here.
     if (*model_ == nullptr) {
-      to_js_throw(call.Env());
+      throw_closed(call.Env());
       return call.Env().Undefined();
     }
     return to_js(call.Env(), (*model_)->stats());
@@ -167,7 +162,7 @@ class EngineObject : public Napi::ObjectWrap<EngineObject> {
     return settlement->deferred.Promise();
   }
 
-  static void to_js_throw(Napi::Env env) {
+  static void throw_closed(Napi::Env env) {
     Napi::Error(env, to_js_error(env, closed())).ThrowAsJavaScriptException();
   }
 
@@ -204,6 +199,11 @@ class EngineObject : public Napi::ObjectWrap<EngineObject> {
                  [self, convert = std::move(convert)](Napi::Env js, auto& value) -> Napi::Value {
                    return convert(js, value);
                  });
+  }
+
+  template <typename Work, typename Convert>
+  Napi::Value promise(Napi::Env env, Work work, Convert convert) {
+    return run(env, std::move(work), std::move(convert))->deferred.Promise();
   }
 
   std::shared_ptr<Engine> engine_;

@@ -210,9 +210,12 @@ Napi::Value to_js(Napi::Env env, const std::vector<float>& logits) {
 Napi::Value to_js(Napi::Env env, const runtime::Completion& completion) {
   const auto finish = [&] {
     switch (completion.finish) {
-      case runtime::Completion::Finish::end: return "end";
-      case runtime::Completion::Finish::length: return "length";
-      case runtime::Completion::Finish::context: return "context";
+      case runtime::Completion::Finish::end:
+        return "end";
+      case runtime::Completion::Finish::length:
+        return "length";
+      case runtime::Completion::Finish::context:
+        return "context";
     }
     return "end";
   };

@@ -30,9 +30,8 @@ void Courier::release() const {
 Napi::Object Settlement::job(Napi::Env env) const {
   Napi::Object job = Napi::Object::New(env);
   job.Set("result", deferred.Promise());
-  job.Set("abort", Napi::Function::New(env, [cancel = cancel](const Napi::CallbackInfo&) {
-            cancel->store(true);
-          }));
+  job.Set("abort", Napi::Function::New(
+                       env, [cancel = cancel](const Napi::CallbackInfo&) { cancel->store(true); }));
   return job;
 }
 

@@ -63,8 +63,7 @@ std::shared_ptr<Settlement> start(Napi::Env env, runtime::Engine& engine, Work w
   auto settlement = std::make_shared<Settlement>(env);
   std::shared_ptr<State> state(
       new State{settlement, std::move(work), std::move(convert), std::nullopt});
-  engine.post(settlement->cancel, [state = std::move(state)](
-                                      runtime::Engine::Slot& model) mutable {
+  engine.post(settlement->cancel, [state = std::move(state)](runtime::Engine::Slot& model) mutable {
     try {
       state->outcome.emplace(state->work(model, *state->settlement));
     } catch (const std::bad_alloc&) {

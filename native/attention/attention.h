@@ -1,10 +1,10 @@
 #pragma once
 // The contract of every attention kernel: queries against a list of blocks.
 //
-//   out[i][h] = sum_t softmax_t(logit(i, h, t)) v[t][h / group]     over the positions t < visible[i]
-//   logit     = cap(scale * <q[i][h], k[t][h / group]>) + slope[h] * mask[i][t]
-//   cap(x)    = softcap == 0 ? x : softcap * tanh(x / softcap)
-//   sink[h]   adds exp(sink[h]) to the softmax's denominator where the model has attention sinks
+//   out[i][h] = sum_t softmax_t(logit(i, h, t)) v[t][h / group]     over the positions t <
+//   visible[i] logit     = cap(scale * <q[i][h], k[t][h / group]>) + slope[h] * mask[i][t] cap(x)
+//   = softcap == 0 ? x : softcap * tanh(x / softcap) sink[h]   adds exp(sink[h]) to the softmax's
+//   denominator where the model has attention sinks
 
 #include <cstdint>
 #include <span>
@@ -27,9 +27,7 @@ struct Heads {
   T* data;
   int64_t token_stride;
   int64_t head_stride;
-  T* row(int token, int head) const {
-    return data + token * token_stride + head * head_stride;
-  }
+  T* row(int token, int head) const { return data + token * token_stride + head * head_stride; }
 };
 
 struct Problem {
@@ -41,7 +39,7 @@ struct Problem {
   const float* sinks;      // [heads], or null
   const float* slopes;     // [heads], or null: 1 (ALiBi)
   const int32_t* visible;  // [tokens]: query i sees positions below visible[i]
-  const uint16_t* mask;    // half [tokens][mask_stride] added to the logits, or null: nothing to add
+  const uint16_t* mask;  // half [tokens][mask_stride] added to the logits, or null: nothing to add
   int64_t mask_stride;
   std::span<const Block> blocks;  // in order, without gaps, from position 0
 };

@@ -16,9 +16,11 @@ enum class Format : uint8_t { fp16, int8 };
 
 // Layout of one KV head's part of a block with room for `capacity` tokens.
 //
-//   fp16:  K  half  [head_dim][capacity]     channel-major: a vector holds one channel of many tokens
+//   fp16:  K  half  [head_dim][capacity]     channel-major: a vector holds one channel of many
+//   tokens
 //          V  half  [capacity][head_dim]
-//   int8:  K  uint8 [head_dim][capacity]     k = zero[c] + scale[c] * q      (per channel, asymmetric)
+//   int8:  K  uint8 [head_dim][capacity]     k = zero[c] + scale[c] * q      (per channel,
+//   asymmetric)
 //          V  int8  [capacity][head_dim]     v = scale[t] * q                (per token, symmetric)
 //          K scale, K zero  half [head_dim] each;  V scale  half [capacity]
 //

@@ -213,13 +213,12 @@ Account Cache::account() const {
   for (const Layer& layer : layers_) {
     if (layer.geometry == Geometry{}) continue;
     for (const Block& block : layer.blocks) {
-      const size_t fp16 =
-          block.fp16 != nullptr ? bytes_of(layer, Format::fp16, block.capacity) : 0;
+      const size_t fp16 = block.fp16 != nullptr ? bytes_of(layer, Format::fp16, block.capacity) : 0;
       if (block.int8 != nullptr)
         account.int8_bytes += bytes_of(layer, Format::int8, block.capacity);
       (is_sink(block, policy_) ? account.sink_bytes : account.window_bytes) += fp16;
       if (counted) continue;
-      (is_sink(block, policy_) ? account.sink_tokens
+      (is_sink(block, policy_)         ? account.sink_tokens
        : block.coded_for(layer.length) ? account.int8_tokens
                                        : account.window_tokens) += block.tokens;
     }

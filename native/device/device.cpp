@@ -104,7 +104,7 @@ ggml_status backend_compute(ggml_backend_t backend, ggml_cgraph* graph) try {
 ggml_backend_t device_init_backend(ggml_backend_dev_t device, const char* parameters) {
   ggml_backend_t inner = ggml_backend_dev_init(of(device).inner, parameters);
   if (inner == nullptr) return nullptr;
-  ggml_backend_i interface{};
+  ggml_backend_i interface {};
   interface.get_name = backend_name;
   interface.free = backend_free;
   interface.graph_compute = backend_compute;
@@ -198,8 +198,8 @@ using ExtraTypes = ggml_backend_buffer_type_t*;  // ends with null
 
 ExtraTypes device_extra_types(ggml_backend_dev_t device) {
   const Implementation& self = of(device);
-  const auto get = self.inner_function<ggml_backend_dev_get_extra_bufts_t>(
-      "ggml_backend_dev_get_extra_bufts");
+  const auto get =
+      self.inner_function<ggml_backend_dev_get_extra_bufts_t>("ggml_backend_dev_get_extra_bufts");
   return get != nullptr ? get(self.inner) : nullptr;
 }
 
@@ -231,8 +231,7 @@ bool device_supports_op(ggml_backend_dev_t device, const ggml_tensor* op) {
 }
 
 bool device_supports_type(ggml_backend_dev_t device, ggml_backend_buffer_type_t type) {
-  return type == &of(device).buffer_type ||
-         ggml_backend_dev_supports_buft(of(device).inner, type);
+  return type == &of(device).buffer_type || ggml_backend_dev_supports_buft(of(device).inner, type);
 }
 
 // ---- the registry that the device answers for; it is not entered into ggml's global one ----

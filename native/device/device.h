@@ -1,15 +1,15 @@
 #pragma once
 // A ggml backend device, "sightline", that wraps an inner device and owns the KV cache.
 //
-// llama.cpp allocates its weights, activations and (almost empty) cache tensors here. In every graph
-// the device takes the nodes that touch a cache tensor it owns: SET_ROWS appends to our cache and
-// FLASH_ATTN_EXT runs our attention; all other nodes are the inner device's. On the CPU ours run
-// inside ggml's own graph computation, as GGML_OP_CUSTOM.
+// llama.cpp allocates its weights, activations and (almost empty) cache tensors here. In every
+// graph the device takes the nodes that touch a cache tensor it owns: SET_ROWS appends to our cache
+// and FLASH_ATTN_EXT runs our attention; all other nodes are the inner device's. On the CPU ours
+// run inside ggml's own graph computation, as GGML_OP_CUSTOM.
 //
-// A cache tensor is owned when it is a plain FP16 `cache_k_l*` / `cache_v_l*` of the whole context's
-// length. Others (sliding windows shorter than the context, recurrent states, quantised types) stay
-// the inner device's. Any other operation on an owned tensor fails the graph: a cache shift or a
-// state copy is refused, never wrong.
+// A cache tensor is owned when it is a plain FP16 `cache_k_l*` / `cache_v_l*` of the whole
+// context's length. Others (sliding windows shorter than the context, recurrent states, quantised
+// types) stay the inner device's. Any other operation on an owned tensor fails the graph: a cache
+// shift or a state copy is refused, never wrong.
 
 #include <cstdint>
 #include <memory>
@@ -40,8 +40,8 @@ class Device {
 
   ggml_backend_dev_t handle() const;
 
-  /// Sets up the cache for a context about to be made. `kernel`: a name from attention/cpu, or empty
-  /// for the fastest; false where there is none of that name that runs here.
+  /// Sets up the cache for a context about to be made. `kernel`: a name from attention/cpu, or
+  /// empty for the fastest; false where there is none of that name that runs here.
   [[nodiscard]] bool own_cache(const Options& options, std::string_view kernel = {});
 
   cache::Cache& cache();

@@ -53,9 +53,9 @@ std::vector<float> alibi_slopes(float max_bias, int heads) {
   const int power = 1 << static_cast<int>(std::floor(std::log2(heads)));
   const auto base = static_cast<float>(power);
   for (int h = 0; h < heads; h++) {
-    slopes.push_back(h < power ? std::exp2(-max_bias / base * static_cast<float>(h + 1))
-                               : std::exp2(-max_bias / 2.0f / base *
-                                           static_cast<float>(2 * (h - power) + 1)));
+    slopes.push_back(
+        h < power ? std::exp2(-max_bias / base * static_cast<float>(h + 1))
+                  : std::exp2(-max_bias / 2.0f / base * static_cast<float>(2 * (h - power) + 1)));
   }
   return slopes;
 }
@@ -157,14 +157,14 @@ Failure Step::plan_append(ggml_tensor* node) {
         return Failure::unsupported_operation;
     }
   }
-  appends_.push_back(std::make_unique<Append>(
-      Append{&context_.cache,
-             tensor->layer,
-             geometry->second.kv_heads,
-             geometry->second.head_dim,
-             tensor->keys,
-             {static_cast<const float*>(source->data), source->nb[1] / sizeof(float),
-              static_cast<int>(count)}}));
+  appends_.push_back(
+      std::make_unique<Append>(Append{&context_.cache,
+                                      tensor->layer,
+                                      geometry->second.kv_heads,
+                                      geometry->second.head_dim,
+                                      tensor->keys,
+                                      {static_cast<const float*>(source->data),
+                                       source->nb[1] / sizeof(float), static_cast<int>(count)}}));
   return Failure::none;
 }
 
@@ -174,8 +174,8 @@ const Step::Sight* Step::sight_of(const ggml_tensor* mask, int64_t queries, int3
   if (known != sights_.end()) return &known->second;
   Sight sight{std::vector<int32_t>(static_cast<size_t>(queries), length), true};
   if (mask != nullptr) {
-    const bool readable = is_input(mask) && mask->type == GGML_TYPE_F16 &&
-                          mask->ne[1] >= queries && mask->ne[2] == 1 && mask->ne[3] == 1;
+    const bool readable = is_input(mask) && mask->type == GGML_TYPE_F16 && mask->ne[1] >= queries &&
+                          mask->ne[2] == 1 && mask->ne[3] == 1;
     if (!readable) return nullptr;
     for (int64_t i = 0; i < queries; i++) {
       const auto* row = reinterpret_cast<const uint16_t*>(static_cast<const char*>(mask->data) +
@@ -208,8 +208,7 @@ Failure Step::plan_attention(ggml_tensor* node) {
                                geometry.kv_heads, geometry.head_dim};
   planned->node = node;
   planned->slopes = alibi_slopes(parameter(node, 1), shape.heads);
-  planned->plan =
-      attention::cpu::Plan::make(shape, sight->visible, blocks, context_.threads);
+  planned->plan = attention::cpu::Plan::make(shape, sight->visible, blocks, context_.threads);
   planned->problem = {
       .shape = shape,
       .q = {static_cast<const float*>(q->data), static_cast<int64_t>(q->nb[1] / sizeof(float)),

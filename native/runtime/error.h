@@ -24,18 +24,30 @@ enum class Code {
 
 constexpr const char* name_of(Code code) {
   switch (code) {
-    case Code::model_not_found: return "MODEL_NOT_FOUND";
-    case Code::model_invalid: return "MODEL_INVALID";
-    case Code::model_unsupported: return "MODEL_UNSUPPORTED";
-    case Code::release_mismatch: return "RELEASE_MISMATCH";
-    case Code::backend_missing: return "BACKEND_MISSING";
-    case Code::context_full: return "CONTEXT_FULL";
-    case Code::cache_exhausted: return "CACHE_EXHAUSTED";
-    case Code::out_of_memory: return "OUT_OF_MEMORY";
-    case Code::bad_argument: return "BAD_ARGUMENT";
-    case Code::aborted: return "ABORTED";
-    case Code::closed: return "CLOSED";
-    case Code::engine_failed: return "ENGINE_FAILED";
+    case Code::model_not_found:
+      return "MODEL_NOT_FOUND";
+    case Code::model_invalid:
+      return "MODEL_INVALID";
+    case Code::model_unsupported:
+      return "MODEL_UNSUPPORTED";
+    case Code::release_mismatch:
+      return "RELEASE_MISMATCH";
+    case Code::backend_missing:
+      return "BACKEND_MISSING";
+    case Code::context_full:
+      return "CONTEXT_FULL";
+    case Code::cache_exhausted:
+      return "CACHE_EXHAUSTED";
+    case Code::out_of_memory:
+      return "OUT_OF_MEMORY";
+    case Code::bad_argument:
+      return "BAD_ARGUMENT";
+    case Code::aborted:
+      return "ABORTED";
+    case Code::closed:
+      return "CLOSED";
+    case Code::engine_failed:
+      return "ENGINE_FAILED";
   }
   return "ENGINE_FAILED";
 }

@@ -44,8 +44,8 @@ size_t common_prefix(std::span<const llama_token> a, std::span<const llama_token
 
 }  // namespace
 
-Result<Completion> Model::complete(const CompleteRequest& request,
-                                   const CompleteListener& listener, const Cancel& cancel) {
+Result<Completion> Model::complete(const CompleteRequest& request, const CompleteListener& listener,
+                                   const Cancel& cancel) {
   const std::span<const llama_token> prompt = request.tokens;
   if (prompt.empty()) return Error{Code::bad_argument, "The prompt has no tokens."};
   if (request.max_tokens < 1)
@@ -80,7 +80,8 @@ Result<Completion> Model::complete(const CompleteRequest& request,
   const Sampler sampler = make_sampler(request.sampling);
   size_t told = 0;  // bytes of the text that were reported
   const auto tell = [&](size_t until) {
-    if (until > told) listener.on_text(std::string_view(completion.text).substr(told, until - told));
+    if (until > told)
+      listener.on_text(std::string_view(completion.text).substr(told, until - told));
     told = std::max(told, until);
   };
   completion.finish = Completion::Finish::length;

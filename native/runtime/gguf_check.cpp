@@ -42,9 +42,9 @@ Result<Done> check_gguf(const std::string& path) {
   std::error_code error;
   const auto status = std::filesystem::status(path, error);
   if (error || !std::filesystem::exists(status)) {
-    return Error{Code::model_not_found,
-                 "There is no model file at " + path + ". Set sightline.model.path to a GGUF file, "
-                 "or leave it empty for the bundled model."};
+    return Error{Code::model_not_found, "There is no model file at " + path +
+                                            ". Set sightline.model.path to a GGUF file, "
+                                            "or leave it empty for the bundled model."};
   }
   if (!std::filesystem::is_regular_file(status)) return invalid(path, "it is not a file.");
   const uint64_t file_bytes = std::filesystem::file_size(path, error);

@@ -133,7 +133,8 @@ Result<Done> Model::open(const LoadOptions& options, const Progress& progress,
                llama_vocab_fim_rep(vocab_), llama_vocab_fim_sep(vocab_)};
   info_.bos = llama_vocab_bos(vocab_);
   info_.add_bos = llama_vocab_get_add_bos(vocab_);
-  info_.context_tokens = options.context_tokens == 0 ? info_.trained_tokens : options.context_tokens;
+  info_.context_tokens =
+      options.context_tokens == 0 ? info_.trained_tokens : options.context_tokens;
   info_.threads = options.threads == 0 ? physical_cores() : options.threads;
   if (info_.context_tokens < 1 || info_.context_tokens > info_.trained_tokens) {
     return Error{Code::bad_argument,
@@ -170,8 +171,8 @@ Result<Done> Model::open_context(const LoadOptions& options, int32_t threads) {
   if (const auto* stock = std::get_if<StockCache>(&options.cache)) {
     parameters.type_k = stock->type;
     parameters.type_v = stock->type;
-    parameters.flash_attn_type = stock->flash_attention ? LLAMA_FLASH_ATTN_TYPE_ENABLED
-                                                        : LLAMA_FLASH_ATTN_TYPE_DISABLED;
+    parameters.flash_attn_type =
+        stock->flash_attention ? LLAMA_FLASH_ATTN_TYPE_ENABLED : LLAMA_FLASH_ATTN_TYPE_DISABLED;
   } else {
     parameters.type_k = GGML_TYPE_F16;
     parameters.type_v = GGML_TYPE_F16;
@@ -186,10 +187,9 @@ Result<Done> Model::open_context(const LoadOptions& options, int32_t threads) {
 
   context_.reset(llama_init_from_model(model_.get(), parameters));
   if (context_ == nullptr) {
-    return Error{Code::out_of_memory,
-                 "There is not enough memory for a context of " +
-                     std::to_string(info_.context_tokens) + " tokens (" + log.errors() +
-                     "). Lower sightline.model.contextTokens."};
+    return Error{Code::out_of_memory, "There is not enough memory for a context of " +
+                                          std::to_string(info_.context_tokens) + " tokens (" +
+                                          log.errors() + "). Lower sightline.model.contextTokens."};
   }
   if (device_ != nullptr) {
     info_.owned_layers = device_->owned_layers();
@@ -212,11 +212,10 @@ Result<Done> Model::check_memory() const {
     bytes = std::min(bytes, static_cast<double>(options_.cache_budget_bytes));
   const auto needed = static_cast<size_t>(bytes) + device_->passed_bytes() + info_.file_bytes;
   if (limit == 0 || needed <= limit) return Done{};
-  return Error{Code::out_of_memory, "A context of " + std::to_string(info_.context_tokens) +
-                                        " tokens needs " + in_gibibytes(needed) +
-                                        " with the model's weights, and this machine has " +
-                                        in_gibibytes(limit) +
-                                        ". Lower sightline.model.contextTokens."};
+  return Error{Code::out_of_memory,
+               "A context of " + std::to_string(info_.context_tokens) + " tokens needs " +
+                   in_gibibytes(needed) + " with the model's weights, and this machine has " +
+                   in_gibibytes(limit) + ". Lower sightline.model.contextTokens."};
 }
 
 Stats Model::stats() const {
@@ -231,8 +230,7 @@ void Model::publish() {
     stats.policy = "stock";
     stats.account.tokens = static_cast<int64_t>(tokens_.size());
   } else {
-    stats.policy =
-        device_->cache().policy().kind == cache::PolicyKind::full ? "full" : "selective";
+    stats.policy = device_->cache().policy().kind == cache::PolicyKind::full ? "full" : "selective";
     stats.account = device_->cache().account();
     stats.account.tokens = static_cast<int64_t>(tokens_.size());
     stats.passed_bytes = device_->passed_bytes();
@@ -260,8 +258,8 @@ std::vector<llama_token> Model::tokenize(std::string_view text, bool special) co
 
 std::string Model::piece(llama_token token) const {
   std::string text(32, '\0');
-  int32_t length = llama_token_to_piece(vocab_, token, text.data(),
-                                        static_cast<int32_t>(text.size()), 0, false);
+  int32_t length =
+      llama_token_to_piece(vocab_, token, text.data(), static_cast<int32_t>(text.size()), 0, false);
   if (length < 0) {
     text.resize(static_cast<size_t>(-length));
     length = llama_token_to_piece(vocab_, token, text.data(), static_cast<int32_t>(text.size()), 0,
@@ -294,10 +292,9 @@ Error Model::decode_error(int32_t code) const {
   if (code == 2) return {Code::aborted, "The request was cancelled."};
   if (code == 1) return {Code::context_full, "The context has no room for more tokens."};
   if (failure == device::Failure::cache_exhausted) {
-    return {Code::cache_exhausted,
-            "The KV cache has reached its bound of " +
-                in_gibibytes(device_->pool().budget()) +
-                ". Use a shorter context, or give the cache more memory."};
+    return {Code::cache_exhausted, "The KV cache has reached its bound of " +
+                                       in_gibibytes(device_->pool().budget()) +
+                                       ". Use a shorter context, or give the cache more memory."};
   }
   if (failure == device::Failure::unsupported_operation) {
     return {Code::model_unsupported, "The architecture " + info_.architecture +
@@ -373,8 +370,8 @@ Result<std::vector<float>> Model::evaluate(std::span<const llama_token> tokens, 
     const auto batch = tokens.subspan(at, std::min<size_t>(kMicroBatch, tokens.size() - at));
     if (const auto decoded = decode(batch, all_logits, cancel); !decoded) return decoded.error();
     if (!all_logits && at + batch.size() < tokens.size()) continue;
-    const float* rows = all_logits ? llama_get_logits(context_.get())
-                                   : llama_get_logits_ith(context_.get(), -1);
+    const float* rows =
+        all_logits ? llama_get_logits(context_.get()) : llama_get_logits_ith(context_.get(), -1);
     if (rows == nullptr) return Error{Code::engine_failed, "llama.cpp gave no logits."};
     logits.insert(logits.end(), rows, rows + vocabulary * (all_logits ? batch.size() : 1));
   }

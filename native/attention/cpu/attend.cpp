@@ -52,8 +52,8 @@ float* Workspace::reserve(size_t floats) {
   return data_.get();
 }
 
-Plan Plan::make(const Shape& shape, std::span<const int32_t> visible,
-                std::span<const Block> blocks, int threads) {
+Plan Plan::make(const Shape& shape, std::span<const int32_t> visible, std::span<const Block> blocks,
+                int threads) {
   Plan plan{shape, {}, 1, threads};
   const int longest = std::max(1, kTileRows / shape.group());
   const auto reads_alike = [&](int32_t a, int32_t b) {
@@ -63,10 +63,10 @@ Plan Plan::make(const Shape& shape, std::span<const int32_t> visible,
   };
   for (int i = 0; i < shape.tokens; i++) {
     const size_t at = static_cast<size_t>(i);
-    const bool joins = i > 0 && plan.tiles.back().count < longest &&
-                       (visible[at] == visible[at - 1] ||
-                        reads_alike(visible[static_cast<size_t>(plan.tiles.back().first)],
-                                    visible[at]));
+    const bool joins =
+        i > 0 && plan.tiles.back().count < longest &&
+        (visible[at] == visible[at - 1] ||
+         reads_alike(visible[static_cast<size_t>(plan.tiles.back().first)], visible[at]));
     if (joins) {
       plan.tiles.back().count++;
     } else {
@@ -123,8 +123,8 @@ void Attention::work(int thread) {
 }
 
 State Attention::part(int tile, int kv_head, int split) const {
-  const size_t index = static_cast<size_t>((tile * plan_.shape.kv_heads + kv_head) * plan_.splits +
-                                           split);
+  const size_t index =
+      static_cast<size_t>((tile * plan_.shape.kv_heads + kv_head) * plan_.splits + split);
   float* base = workspace_ + plan_.thread_floats() * static_cast<size_t>(plan_.threads) +
                 plan_.part_floats() * index;
   const size_t rows = aligned(static_cast<size_t>(plan_.most_rows()));
@@ -143,8 +143,8 @@ void Attention::attend_unit(int unit, int thread) {
   float* scratch = workspace_ + plan_.thread_floats() * static_cast<size_t>(thread);
   const size_t rows = aligned(static_cast<size_t>(plan_.most_rows()));
   float* own = scratch + aligned(scratch_floats(plan_.most_rows(), plan_.shape.head_dim));
-  const State state = plan_.splits > 1 ? part(tile, kv_head, split)
-                                       : State{own, own + rows, own + 2 * rows};
+  const State state =
+      plan_.splits > 1 ? part(tile, kv_head, split) : State{own, own + rows, own + 2 * rows};
   kernel_.attend(problem_, kv_head, plan_.tiles[static_cast<size_t>(tile)],
                  problem_.blocks.subspan(first, last - first), scratch, state);
 

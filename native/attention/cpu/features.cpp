@@ -21,9 +21,7 @@ Cpuid cpuid(int leaf) {
 bool bit(int word, int index) { return ((word >> index) & 1) != 0; }
 
 /// Whether the operating system saves these parts of the vector state (XCR0 bits).
-bool saves(unsigned long long mask) {
-  return bit(cpuid(1).ecx, 27) && (_xgetbv(0) & mask) == mask;
-}
+bool saves(unsigned long long mask) { return bit(cpuid(1).ecx, 27) && (_xgetbv(0) & mask) == mask; }
 
 }  // namespace
 

@@ -5,8 +5,7 @@
 #if defined(__clang__)
 #define SIGHTLINE_PRAGMA(text) _Pragma(#text)
 #define SIGHTLINE_TARGET_BEGIN(features) \
-  SIGHTLINE_PRAGMA(                      \
-      clang attribute push(__attribute__((target(features))), apply_to = function))
+  SIGHTLINE_PRAGMA(clang attribute push(__attribute__((target(features))), apply_to = function))
 #define SIGHTLINE_TARGET_END _Pragma("clang attribute pop")
 #elif defined(__GNUC__)
 #define SIGHTLINE_PRAGMA(text) _Pragma(#text)

@@ -21,7 +21,9 @@ struct V {
     for (int i = 0; i < kWidth; i++) v.lane[i] = f(i);
     return v;
   }
-  static V load(const float* p) { return each([&](int i) { return p[i]; }); }
+  static V load(const float* p) {
+    return each([&](int i) { return p[i]; });
+  }
   static V load(const Half* p) {
     return each([&](int i) {
       uint16_t bits;
@@ -29,12 +31,18 @@ struct V {
       return half_to_float(bits);
     });
   }
-  static V load(const uint8_t* p) { return each([&](int i) { return float{p[i] * 1.0f}; }); }
-  static V load(const int8_t* p) { return each([&](int i) { return float{p[i] * 1.0f}; }); }
+  static V load(const uint8_t* p) {
+    return each([&](int i) { return float{p[i] * 1.0f}; });
+  }
+  static V load(const int8_t* p) {
+    return each([&](int i) { return float{p[i] * 1.0f}; });
+  }
   void store(float* p) const {
     for (int i = 0; i < kWidth; i++) p[i] = lane[i];
   }
-  static V broadcast(float x) { return each([&](int) { return x; }); }
+  static V broadcast(float x) {
+    return each([&](int) { return x; });
+  }
   static V zero() { return broadcast(0.0f); }
   static V fma(V a, V b, V c) {
     return each([&](int i) { return a.lane[i] * b.lane[i] + c.lane[i]; });
@@ -42,7 +50,9 @@ struct V {
   static V max(V a, V b) {
     return each([&](int i) { return a.lane[i] > b.lane[i] ? a.lane[i] : b.lane[i]; });
   }
-  static V round(V a) { return each([&](int i) { return std::nearbyint(a.lane[i]); }); }
+  static V round(V a) {
+    return each([&](int i) { return std::nearbyint(a.lane[i]); });
+  }
   static V pow2(V a) {
     return each([&](int i) {
       const uint32_t bits = static_cast<uint32_t>(static_cast<int>(a.lane[i]) + 127) << 23;

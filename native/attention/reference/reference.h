@@ -1,5 +1,6 @@
 #pragma once
-// Attention in double precision, straight from the formula in attention.h: what kernels are held to.
+// Attention in double precision, straight from the formula in attention.h: what kernels are held
+// to.
 
 #include "attention/attention.h"
 

@@ -130,7 +130,7 @@ TEST_CASE("the int8 format is these bytes") {
   CHECK(bytes[layout.k + 127] == 255);
   CHECK(bytes[layout.k + 64] == 128);
   const auto* values = reinterpret_cast<const int8_t*>(bytes + layout.v);
-  CHECK(values[15] == 127);                                // token 0: largest is 15
-  CHECK(values[1] == 8);                                   // 1 / (15 / 127)
-  CHECK(half_at(layout.v_scale, 0) == 0x2f90);             // 15 / 127 = 0x2f8f.1d, rounded up
+  CHECK(values[15] == 127);                     // token 0: largest is 15
+  CHECK(values[1] == 8);                        // 1 / (15 / 127)
+  CHECK(half_at(layout.v_scale, 0) == 0x2f90);  // 15 / 127 = 0x2f8f.1d, rounded up
 }

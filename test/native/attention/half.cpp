@@ -30,8 +30,8 @@ TEST_CASE("halves are what IEEE 754 says") {
   CHECK(std::isinf(half_to_float(0x7c00)));
   CHECK(float_to_half(65519.0f) == 0x7bff);
   CHECK(float_to_half(65520.0f) == 0x7c00);
-  CHECK(float_to_half(1.0f + 0x1p-11f) == 0x3c00);        // a tie goes to even
-  CHECK(float_to_half(1.0f + 3 * 0x1p-11f) == 0x3c02);    // the other tie
+  CHECK(float_to_half(1.0f + 0x1p-11f) == 0x3c00);      // a tie goes to even
+  CHECK(float_to_half(1.0f + 3 * 0x1p-11f) == 0x3c02);  // the other tie
   CHECK(float_to_half(0x1p-25f) == 0x0000);
   CHECK(float_to_half(std::nextafter(0x1p-25f, 1.0f)) == 0x0001);
 }

@@ -85,7 +85,8 @@ struct Fixture {
                                             static_cast<size_t>(h);
         std::byte* coded_part = int8.data() + part_bytes(Format::int8, shape.head_dim, capacity) *
                                                   static_cast<size_t>(h);
-        const size_t at = static_cast<size_t>(first) * row + static_cast<size_t>(h * shape.head_dim);
+        const size_t at =
+            static_cast<size_t>(first) * row + static_cast<size_t>(h * shape.head_dim);
         store_keys(part, shape.head_dim, capacity, 0, {k.data() + at, row, tokens});
         store_values(part, shape.head_dim, capacity, 0, {v.data() + at, row, tokens});
         if (coded) code_keys_int8(part, coded_part, shape.head_dim);

@@ -80,10 +80,8 @@ Contents contents(const Cache& cache) {
       for (int32_t h = 0; h < kGeometry.kv_heads; h++)
         for (int32_t t = 0; t < block.tokens; t++)
           for (int32_t c = 0; c < kGeometry.head_dim; c++) {
-            all.elements.push_back(
-                attention::key_at(block, coded, h, kGeometry.head_dim, t, c));
-            all.elements.push_back(
-                attention::value_at(block, coded, h, kGeometry.head_dim, t, c));
+            all.elements.push_back(attention::key_at(block, coded, h, kGeometry.head_dim, t, c));
+            all.elements.push_back(attention::value_at(block, coded, h, kGeometry.head_dim, t, c));
           }
     }
   }
@@ -137,8 +135,8 @@ TEST_CASE("what is stored comes back: exactly in FP16, within half a step in int
     for (const attention::Block& block : fixture.cache.blocks(layer)) {
       const bool coded = block.coded_for(1500);
       for (int32_t t = 0; t < block.tokens; t++) {
-        const float expected = attention::half_to_float(
-            attention::float_to_half(key(layer, block.first + t, 1, 3)));
+        const float expected =
+            attention::half_to_float(attention::float_to_half(key(layer, block.first + t, 1, 3)));
         const double k = attention::key_at(block, coded, 1, kGeometry.head_dim, t, 3);
         const double v = attention::value_at(block, coded, 1, kGeometry.head_dim, t, 3);
         REQUIRE(std::abs(k - expected) <= (coded ? 10.0 / 255 / 2 * 1.01 : 0.0));
@@ -149,9 +147,9 @@ TEST_CASE("what is stored comes back: exactly in FP16, within half a step in int
 }
 
 TEST_CASE("the state does not depend on how a prompt was cut into batches") {
-  for (const Policy policy : {kSelective, Policy{PolicyKind::selective, 0, 0},
-                              Policy{PolicyKind::selective, 5, 100},
-                              Policy{PolicyKind::full, 0, 0}}) {
+  for (const Policy policy :
+       {kSelective, Policy{PolicyKind::selective, 0, 0}, Policy{PolicyKind::selective, 5, 100},
+        Policy{PolicyKind::full, 0, 0}}) {
     const Contents expected = straight(1200, policy);
     for (uint32_t seed = 0; seed < 10; seed++) {
       std::mt19937 random(seed);

@@ -28,7 +28,8 @@ LoadOptions options(std::variant<cache::Policy, StockCache> cache, int32_t threa
 
 std::unique_ptr<Model> load(const LoadOptions& options) {
   const Cancel never{false};
-  Result<std::unique_ptr<Model>> model = Model::load(options, [](float) {}, never);
+  Result<std::unique_ptr<Model>> model = Model::load(
+      options, [](float) {}, never);
   REQUIRE_MESSAGE(model, (model ? "" : model.error().message));
   return std::move(model.value());
 }
@@ -63,8 +64,7 @@ double divergence(const std::vector<float>& a, const std::vector<float>& b) {
   };
   const double la = log_sum(a), lb = log_sum(b);
   double sum = 0;
-  for (size_t i = 0; i < a.size(); i++)
-    sum += std::exp(a[i] - la) * ((a[i] - la) - (b[i] - lb));
+  for (size_t i = 0; i < a.size(); i++) sum += std::exp(a[i] - la) * ((a[i] - la) - (b[i] - lb));
   return sum;
 }
 
@@ -128,7 +128,8 @@ TEST_CASE("a call can be cancelled at any moment and leaves a working model") {
   model->truncate(0);
   Result<Completion> again = model->complete(greedy(prompt, 16), kSilent, never);
   REQUIRE(again);
-  Result<Completion> reference = load(options(kSelective, 2))->complete(greedy(prompt, 16), kSilent, never);
+  Result<Completion> reference =
+      load(options(kSelective, 2))->complete(greedy(prompt, 16), kSilent, never);
   CHECK(again.value().tokens == reference.value().tokens);
 }
 
@@ -179,7 +180,8 @@ TEST_CASE("what cannot be is refused with a reason") {
   CHECK_FALSE(model->complete(greedy({1}, 0), kSilent, never));
 
   const auto failure = [&](LoadOptions bad) {
-    const auto result = Model::load(bad, [](float) {}, never);
+    const auto result = Model::load(
+        bad, [](float) {}, never);
     REQUIRE_FALSE(result);
     CHECK_FALSE(result.error().message.empty());
     return result.error().code;
