@@ -1,8 +1,11 @@
 import {
+  ErrorCodes,
   LSPErrorCodes,
   MessageType,
+  Position,
   ResponseError,
   ShowMessageNotification,
+  TextDocumentIdentifier,
   TextDocuments,
   TextDocumentSyncKind,
   type Connection,
@@ -83,6 +86,9 @@ export function serve(connection: Connection, options: ServerOptions): { close()
   const running = new Map<string, AbortController>();
 
   connection.languages.inlineCompletion.on(async (params, token) => {
+    if (!isComplete(params)) {
+      return new ResponseError<void>(ErrorCodes.InvalidParams, 'No textDocument and position.');
+    }
     const document = documents.get(params.textDocument.uri);
     if (document === undefined || !service.settings.enable) return [];
     running.get(document.uri)?.abort();
@@ -113,6 +119,16 @@ export function serve(connection: Connection, options: ServerOptions): { close()
 
   documents.listen(connection);
   return service;
+}
+
+/** What arrives is only said to be of its type. */
+function isComplete(params: unknown): params is InlineCompletionParams {
+  return (
+    isObject(params) &&
+    TextDocumentIdentifier.is(params['textDocument']) &&
+    Position.is(params['position']) &&
+    isObject(params['context'])
+  );
 }
 
 const isObject = (value: unknown): value is Readonly<Record<string, unknown>> =>
