@@ -164,12 +164,13 @@ function nameOf(uri: string): string {
 
 function completionItems(
   { text }: Completion,
-  { context }: InlineCompletionParams,
+  { context, position }: InlineCompletionParams,
 ): InlineCompletionItem[] {
   if (text === '') return [];
   const chosen = context.selectedCompletionInfo;
+  // Without a range VS Code takes the word at the cursor and the rest of the line to be replaced.
   return chosen === undefined
-    ? [{ insertText: text }]
+    ? [{ insertText: text, range: { start: position, end: position } }]
     : [{ insertText: chosen.text + text, range: chosen.range }];
 }
 

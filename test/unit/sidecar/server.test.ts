@@ -61,8 +61,9 @@ describe('server', () => {
     const { client, addon } = await session();
     await client.open(uri, 'let = 1;\n');
     await client.insert(uri, 2, { line: 0, character: 4 }, 'a ');
-    const items = await client.complete(uri, { line: 0, character: 6 });
-    assert.deepEqual(items, [{ insertText: 'answer' }]);
+    const cursor = { line: 0, character: 6 };
+    const items = await client.complete(uri, cursor);
+    assert.deepEqual(items, [{ insertText: 'answer', range: { start: cursor, end: cursor } }]);
     const prompt = await addon.engines[0]?.detokenize(
       addon.engines[0].requests[0]?.tokens ?? new Int32Array(),
     );
