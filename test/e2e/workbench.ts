@@ -17,6 +17,8 @@ const settings = {
   'workbench.secondarySideBar.defaultVisibility': 'hidden',
   'extensions.autoCheckUpdates': false,
   'editor.inlineSuggest.enabled': true,
+  // ggml's threads spin at barriers: beside a busy browser, two on two cores wait for each other.
+  'sightline.threads': 1,
   // What is typed is all that changes the text.
   'editor.autoIndent': 'none',
   'editor.autoClosingBrackets': 'never',

@@ -19,6 +19,8 @@ export async function runInCodeServer({ suite, workspace, env }: Launch): Promis
     'workbench.startupEditor': 'none',
     'workbench.secondarySideBar.defaultVisibility': 'hidden',
     'editor.inlineSuggest.enabled': true,
+    // ggml's threads spin at barriers: beside a busy browser, two on two cores wait for each other.
+    'sightline.threads': 1,
     'editor.quickSuggestions': { other: 'off', comments: 'off', strings: 'off' },
     'editor.wordBasedSuggestions': 'off',
     'editor.autoClosingBrackets': 'never',

@@ -1,6 +1,7 @@
 /**
  * Bundles test/vscode/suite and runs it inside a real extension host: code-server's where there is
- * one, desktop VS Code's elsewhere or with --electron. Writes the counts to the file it is given.
+ * one, desktop VS Code's elsewhere or with --electron. Writes the counts to the file it is given;
+ * --grep PATTERN runs the tests whose title matches.
  */
 import { build } from 'esbuild';
 import { readdirSync } from 'node:fs';
@@ -40,7 +41,10 @@ async function bundleSuite(folder: string): Promise<string> {
 }
 
 const { values, positionals } = parseArgs({
-  options: { electron: { type: 'boolean', default: !hasCodeServer } },
+  options: {
+    electron: { type: 'boolean', default: !hasCodeServer },
+    grep: { type: 'string', default: '' },
+  },
   allowPositionals: true,
 });
 const folder = path.join(root, 'build/vscode-tests');
@@ -54,6 +58,7 @@ const launch: Launch = {
   env: {
     SIGHTLINE_TEST_COUNTS: counts,
     SIGHTLINE_TEST_REPORT: report,
+    SIGHTLINE_TEST_GREP: values.grep,
     SIGHTLINE_FULL_FILE: path.join(workspace, fullFile),
   },
 };

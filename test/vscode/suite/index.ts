@@ -16,6 +16,8 @@ export function run(): Promise<void> {
     appendFileSync(reportFile, `${format(...args)}\n`);
   };
   const mocha = new Mocha({ ui: 'bdd', reporter: 'spec', timeout: 120_000, color: false });
+  const grep = process.env['SIGHTLINE_TEST_GREP'] ?? '';
+  if (grep !== '') mocha.grep(new RegExp(grep));
   const files = readdirSync(__dirname).filter((name) => name.endsWith('.test.cjs'));
   for (const file of files.sort()) mocha.addFile(path.join(__dirname, file));
 

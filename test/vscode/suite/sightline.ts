@@ -59,9 +59,10 @@ export async function completeHere(editor: vscode.TextEditor): Promise<string> {
   const deadline = Date.now() + 90_000;
   while (document.getText() === before) {
     assert(Date.now() < deadline, 'waited 90 s for a completion to accept');
+    // Returns when the providers have answered; asking again earlier would cancel the request.
     await vscode.commands.executeCommand('editor.action.inlineSuggest.trigger');
-    // Commit does nothing until the ghost text is there.
-    for (let i = 0; i < 40 && document.getText() === before; i += 1) {
+    // Commit does nothing until the ghost text is drawn.
+    for (let i = 0; i < 20 && document.getText() === before; i += 1) {
       await sleep(50);
       await vscode.commands.executeCommand('editor.action.inlineSuggest.commit');
     }
