@@ -17,13 +17,20 @@ const schemes = [
   'vscode-notebook-cell',
 ];
 
+/** Leaves its errors in the log: what the user has to know of the sidecar's end, `Ctx` says once. */
+class QuietClient extends LanguageClient {
+  override error(message: string, data?: unknown): void {
+    super.error(message, data, false);
+  }
+}
+
 /** The language client of Sightline. `start` is called for every run of the sidecar. */
 export function createClient(
   start: () => SidecarProcess,
   errorHandler: ErrorHandler,
   outputChannel: LogOutputChannel,
 ): LanguageClient {
-  return new LanguageClient('sightline', 'Sightline', () => Promise.resolve(start().child), {
+  return new QuietClient('sightline', 'Sightline', () => Promise.resolve(start().child), {
     documentSelector: schemes.map((scheme) => ({ scheme })),
     initializationOptions: sidecarSettings,
     outputChannel,

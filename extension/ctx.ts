@@ -69,10 +69,11 @@ export class Ctx {
         return this.#sidecar;
       },
       {
-        error: (_error, _message, count) => ({
-          action: count !== undefined && count <= 3 ? ErrorAction.Continue : ErrorAction.Shutdown,
-          handled: true,
-        }),
+        error: (_error, message) => {
+          // An error that belongs to no message: the streams are broken, and only a new sidecar has good ones.
+          if (message === undefined) this.#sidecar?.child.kill();
+          return { action: ErrorAction.Continue, handled: true };
+        },
         closed: () => this.#sidecarDied(),
       },
       this.#log,

@@ -26,8 +26,9 @@ const tierNames: Readonly<Record<CacheStats['tiers'][number]['name'], string>> =
   passthrough: 'kept by llama.cpp, FP16',
 };
 
-/** Draws the status and the cache's account. `stats` is undefined before a model is loaded. */
-export function statusView(status: Status, stats: CacheStats | undefined): StatusView {
+/** Draws the status and the cache's account, once there is anything in the cache. */
+export function statusView(status: Status, latest: CacheStats | undefined): StatusView {
+  const stats = latest?.tokens === 0 ? undefined : latest;
   return {
     text: `${icons[status.state]} ${summary(status, stats)}`,
     tooltip: [
