@@ -21,6 +21,8 @@ const [command, ...rest] = process.argv.slice(2);
 if (command === '--stdio') {
   serveStdio(version());
 } else if (command === 'complete') {
+  // Whoever read the output has left, as `head` does.
+  process.stdout.once('error', () => process.exit(exitCodes.interrupted));
   process.exitCode = await completeCommand(rest);
 } else if (command === '--version') {
   process.stdout.write(`${version()}\n`);
