@@ -12,6 +12,7 @@ await runBenchmark('decode', benchmarkModel.name, (options) =>
       rounds: options.quick ? 15 : 41,
       tokens: 8,
       batch: 1,
+      deepestForAll: 4096,
       // At depth 0 there is nothing for the cache to win; from 4096 on it must not lose.
       must: new Map([
         [0, 0.97],

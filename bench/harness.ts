@@ -28,7 +28,7 @@ export interface Row {
   readonly must?: number;
   readonly goal?: number;
   readonly runs: number;
-  /** Largest minus smallest, over the median: of the ratios where there are any, else of the samples. */
+  /** Interquartile range over the median: of the ratios where there are any, else of the samples. */
   readonly spread: number;
 }
 
@@ -140,14 +140,20 @@ export function rowOf(
 }
 
 export function median(values: readonly number[]): number {
-  const sorted = values.toSorted((a, b) => a - b);
-  const middle = sorted.length / 2;
-  const [low, high] = [sorted[Math.ceil(middle) - 1], sorted[Math.floor(middle)]];
-  return low === undefined || high === undefined ? Number.NaN : (low + high) / 2;
+  return quantile(values, 0.5);
 }
 
 function spread(values: readonly number[]): number {
-  return (Math.max(...values) - Math.min(...values)) / median(values);
+  return (quantile(values, 0.75) - quantile(values, 0.25)) / median(values);
+}
+
+/** Interpolated between the neighbours. */
+function quantile(values: readonly number[], share: number): number {
+  const sorted = values.toSorted((a, b) => a - b);
+  const position = share * (sorted.length - 1);
+  const below = sorted[Math.floor(position)] ?? Number.NaN;
+  const above = sorted[Math.ceil(position)] ?? Number.NaN;
+  return below + (position - Math.floor(position)) * (above - below);
 }
 
 /** Whether a row reaches its `must`; rows without one reach it. */

@@ -8,9 +8,10 @@ await runBenchmark('prefill', benchmarkModel.name, (options) =>
     {
       name: 'prefill',
       depths: options.quick ? [0] : [0, 4096, 16_384],
-      rounds: options.quick ? 3 : 7,
+      rounds: options.quick ? 5 : 7,
       tokens: 512,
       batch: 512,
+      deepestForAll: 0,
       must: new Map([[0, 0.95]]),
     },
     options,

@@ -14,19 +14,18 @@ export interface SpeedBenchmark {
   /** Tokens that a sample appends, and how many of them at a time. */
   readonly tokens: number;
   readonly batch: number;
-  /** The ratio that is asked of our caches. */
+  /** Beyond this depth only llama.cpp's best configuration is run: the others take too long. */
+  readonly deepestForAll: number;
+  /** The ratio that is asked of our caches, by depth. */
   readonly must: ReadonlyMap<number, number>;
 }
-
-/** Beyond it only llama.cpp's best configuration is run: the others take an hour to fill. */
-const deepestForAll = 4096;
 
 /**
  * A row per cache of ours and depth, as a ratio to llama.cpp's fastest configuration at that depth,
  * and a row without a baseline for every configuration of llama.cpp.
  */
 export async function* measureSpeed(
-  { name, depths, rounds, tokens, batch, must }: SpeedBenchmark,
+  { name, depths, rounds, tokens, batch, deepestForAll, must }: SpeedBenchmark,
   { quick, threads, selects }: Options,
 ): AsyncGenerator<Row> {
   const caseOf = (cache: string, depth: number): string => `${name}/${cache}/depth=${depth}`;

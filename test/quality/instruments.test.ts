@@ -77,7 +77,7 @@ describe('ratios', () => {
     assert.equal(faster.ratio, 1.5);
     assert.equal(faster.value, 20);
     assert.equal(faster.baseline?.value, 20);
-    assert.ok(Math.abs(faster.spread - (2 - 1) / 1.5) < 1e-12);
+    assert.ok(Math.abs(faster.spread - (1.75 - 1.25) / 1.5) < 1e-12);
     const smaller = rowOf({ case: 'a', unit: 's', better: 'lower' }, [5, 10, 20], baseline);
     assert.equal(smaller.ratio, 2);
   });
