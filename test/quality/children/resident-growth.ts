@@ -5,14 +5,14 @@
 import type { CacheOptions } from '../../../sidecar/engine/addon.ts';
 import { codeTokens } from '../support/corpus.ts';
 import { evaluate, withEngine } from '../support/engine.ts';
+import { residentBytes } from '../support/resident.ts';
 
 const [modelPath = '', options = ''] = process.argv.slice(2);
 
 await withEngine(modelPath, JSON.parse(options) as CacheOptions, async (engine) => {
   const tokens = await codeTokens(engine, 2560);
   const measure = (): { resident: number; reserved: number } => {
-    globalThis.gc?.();
-    return { resident: process.memoryUsage.rss(), reserved: engine.stats().reservedBytes };
+    return { resident: residentBytes(), reserved: engine.stats().reservedBytes };
   };
   // The first batch touches the buffers that do not grow with the cache.
   await evaluate(engine, tokens.subarray(0, 512), 'last');
