@@ -17,5 +17,7 @@ export function runChild(name: string, args: readonly string[]): SpawnSyncReturn
 export function spawnChild(name: string, args: readonly string[]): SpawnSyncReturns<string> {
   const program = path.resolve(import.meta.dirname, '../children', `${name}.ts`);
   const command = ['--expose-gc', '--import', 'tsx', program, ...args];
-  return spawnSync(process.execPath, command, { encoding: 'utf8', timeout: 300_000 });
+  // One arena for all threads of glibc: what it keeps for each thread looks like a leak.
+  const env = { ...process.env, MALLOC_ARENA_MAX: '1' };
+  return spawnSync(process.execPath, command, { encoding: 'utf8', timeout: 300_000, env });
 }
