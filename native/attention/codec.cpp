@@ -23,6 +23,20 @@ const T* at_offset(const std::byte* part, size_t offset) {
 /// 1 / step, or 0 where every element equals the zero point.
 float inverse(float step) { return step > 0.0f ? 1.0f / step : 0.0f; }
 
+/// The nearest half that is finite; NaN stays NaN. An infinite element would spoil its whole
+/// channel.
+uint16_t finite_half(float value) {
+  constexpr float kLargest = 65504.0f;
+  return float_to_half(std::clamp(value, -kLargest, kLargest));
+}
+
+/// Rounds to a code from `low` to `high`; NaN, which no integer is, gives `low`.
+template <typename Code>
+Code to_code(float value, float low, float high) {
+  const float code = std::nearbyint(value);
+  return static_cast<Code>(code > low ? (code < high ? code : high) : low);
+}
+
 }  // namespace
 
 void store_keys(std::byte* part, int head_dim, int capacity, int at, Rows rows) {
@@ -30,7 +44,7 @@ void store_keys(std::byte* part, int head_dim, int capacity, int at, Rows rows) 
   for (int c = 0; c < head_dim; c++) {
     uint16_t* channel = keys + static_cast<size_t>(c) * static_cast<size_t>(capacity) + at;
     const float* source = rows.data + c;
-    for (int t = 0; t < rows.count; t++, source += rows.stride) channel[t] = float_to_half(*source);
+    for (int t = 0; t < rows.count; t++, source += rows.stride) channel[t] = finite_half(*source);
   }
 }
 
@@ -39,13 +53,11 @@ void store_values(std::byte* part, int head_dim, int capacity, int at, Rows rows
   values += static_cast<size_t>(at) * static_cast<size_t>(head_dim);
   const float* source = rows.data;
   for (int t = 0; t < rows.count; t++, source += rows.stride, values += head_dim) {
-    for (int c = 0; c < head_dim; c++) values[c] = float_to_half(source[c]);
+    for (int c = 0; c < head_dim; c++) values[c] = finite_half(source[c]);
   }
 }
 
 void code_keys_int8(const std::byte* fp16, std::byte* int8, int head_dim) {
-  constexpr Int8Layout kUnit(1, kBlockTokens);
-  static_assert(kUnit.v == kBlockTokens);
   const Int8Layout layout(head_dim, kBlockTokens);
   const uint16_t* keys = at_offset<uint16_t>(fp16, Fp16Layout(head_dim, kBlockTokens).k);
   auto* codes = at_offset<uint8_t>(int8, layout.k);
@@ -61,8 +73,8 @@ void code_keys_int8(const std::byte* fp16, std::byte* int8, int head_dim) {
     scales[c] = half_at_least((*high - zero) / 255.0f);
     const float inverse_step = inverse(half_to_float(scales[c]));
     for (int t = 0; t < kBlockTokens; t++) {
-      const float code = std::nearbyint((channel[static_cast<size_t>(t)] - zero) * inverse_step);
-      codes[t] = static_cast<uint8_t>(std::clamp(code, 0.0f, 255.0f));
+      const float element = channel[static_cast<size_t>(t)];
+      codes[t] = to_code<uint8_t>((element - zero) * inverse_step, 0.0f, 255.0f);
     }
   }
 }
@@ -80,8 +92,7 @@ void code_values_int8(const std::byte* fp16, std::byte* int8, int head_dim) {
     scales[t] = half_at_least(largest / 127.0f);
     const float inverse_step = inverse(half_to_float(scales[t]));
     for (int c = 0; c < head_dim; c++) {
-      const float code = std::nearbyint(half_to_float(values[c]) * inverse_step);
-      codes[c] = static_cast<int8_t>(std::clamp(code, -127.0f, 127.0f));
+      codes[c] = to_code<int8_t>(half_to_float(values[c]) * inverse_step, -127.0f, 127.0f);
     }
   }
 }

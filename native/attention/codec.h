@@ -14,7 +14,8 @@ struct Rows {
   int count;
 };
 
-/// Stores keys as halves at tokens [at, at + rows.count) of an fp16 part.
+/// Stores keys as halves at tokens [at, at + rows.count) of an fp16 part. Elements beyond the range
+/// of halves become the largest one.
 void store_keys(std::byte* part, int head_dim, int capacity, int at, Rows rows);
 
 /// Stores values as halves at tokens [at, at + rows.count) of an fp16 part.

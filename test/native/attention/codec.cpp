@@ -108,6 +108,21 @@ TEST_CASE("int8 stays within half a step") {
   }
 }
 
+TEST_CASE("elements beyond halves saturate, and NaN stays where it is") {
+  const int d = 16;
+  const auto wild = random_rows(d, 1, [](float x, int t, int c) {
+    if (c == 3) return t == 0 ? INFINITY : 1e30f;
+    if (c == 5) return t == 7 ? NAN : x;
+    return x;
+  });
+  const Coded coded(d, wild, wild);
+  CHECK(key_at(coded.block, false, 0, d, 0, 3) == 65504.0);
+  CHECK(key_at(coded.block, true, 0, d, 1, 3) == doctest::Approx(65504.0));
+  CHECK(std::isnan(key_at(coded.block, false, 0, d, 7, 5)));
+  CHECK(key_at(coded.block, true, 0, d, 9, 4) ==
+        doctest::Approx(key_at(coded.block, false, 0, d, 9, 4)).epsilon(0.05));
+}
+
 TEST_CASE("the int8 format is these bytes") {
   // Channel c holds c + t / 127: zero point c, step 1 / 255 rounded up to a half.
   const int d = 16;

@@ -133,6 +133,25 @@ TEST_CASE("a call can be cancelled at any moment and leaves a working model") {
   CHECK(again.value().tokens == reference.value().tokens);
 }
 
+TEST_CASE("a step is cancelled inside its graph") {
+  // One batch has no place to stop but its graph; the delay is longer than what comes before it.
+  const auto model = load(options(kSelective));
+  bool aborted = false;
+  for (int delay = 1; delay <= 50 && !aborted; delay++) {
+    Cancel cancel{false};
+    std::thread other([&] {
+      std::this_thread::sleep_for(std::chrono::milliseconds(delay));
+      cancel.store(true);
+    });
+    const auto result = model->evaluate(tokens(512), false, cancel);
+    other.join();
+    aborted = !result && result.error().code == Code::aborted;
+    CHECK(model->stats().account.tokens == (result ? 512 : 0));
+    model->truncate(0);
+  }
+  CHECK(aborted);
+}
+
 TEST_CASE("the same prompt gives the same tokens whatever was generated in between") {
   const auto model = load(options(kSelective));
   const auto prompt = tokens(1010);
