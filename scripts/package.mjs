@@ -24,7 +24,9 @@ export async function packageExtension() {
     heading('vsix');
     await rm(vsix, { force: true });
     const vsce = at('node_modules/@vscode/vsce/vsce');
-    const options = ['--no-dependencies', '--allow-missing-repository', '--target', target];
+    // Without a repository in the manifest there is nothing that README's links could be rewritten to.
+    const linksAsTheyAre = ['--allow-missing-repository', '--no-rewrite-relative-links'];
+    const options = ['--no-dependencies', ...linksAsTheyAre, '--target', target];
     await node([vsce, 'package', ...options, '--out', vsix]);
   });
   return vsix;

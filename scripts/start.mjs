@@ -20,17 +20,6 @@ const help = `Builds what is out of date, then starts Sightline.
 
 const usualPort = 8790;
 
-const settings = {
-  'workbench.startupEditor': 'none',
-  'workbench.secondarySideBar.defaultVisibility': 'hidden',
-  'workbench.tips.enabled': false,
-  'telemetry.telemetryLevel': 'off',
-  'extensions.autoCheckUpdates': false,
-  'extensions.autoUpdate': false,
-  'extensions.ignoreRecommendations': true,
-  'editor.inlineSuggest.enabled': true,
-};
-
 /** Made once: what the user changes in it stays until the list of files changes. */
 async function sampleWorkspace() {
   const folder = at('build/sample-workspace');
@@ -52,7 +41,7 @@ async function startInBrowser(port) {
     heading('installing the extension');
     installExtension(vsix, folder);
   });
-  const server = await startServer({ folder, port, settings });
+  const server = await startServer({ folder, port });
   console.log(`
 Sightline runs in VS Code at
 

@@ -6,8 +6,10 @@ export interface ServerOptions {
   readonly folder: string;
   /** The port to take where it is free; otherwise, and by default, any free one. */
   readonly port?: number;
-  /** User settings, written where the folder has none. */
+  /** User settings beside those that every server has; written where the folder has none. */
   readonly settings?: Readonly<Record<string, unknown>>;
+  /** The same for settings of scope `machine` and `machine-overridable`. */
+  readonly machineSettings?: Readonly<Record<string, unknown>>;
   /** Environment variables for the server and its extension hosts. */
   readonly env?: Readonly<Record<string, string>>;
   /** Lets a URL's payload name an extension under development and a test suite to run. */

@@ -19,10 +19,24 @@ const stopTimeoutMs = 5_000;
 const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'];
 const serverMain = path.join(vscodeFolder, 'out/server-main.js');
 
+/** Every server's settings: nothing in front of the editor, and nothing asked of the network. */
+const commonSettings = {
+  'workbench.startupEditor': 'none',
+  'workbench.secondarySideBar.defaultVisibility': 'hidden',
+  'workbench.tips.enabled': false,
+  'extensions.autoCheckUpdates': false,
+  'extensions.autoUpdate': false,
+  'extensions.ignoreRecommendations': true,
+  'git.openRepositoryInParentFolders': 'never',
+  'editor.inlineSuggest.enabled': true,
+};
+
 const foldersOf = (folder) => ({
   extensions: path.join(folder, 'extensions'),
   data: path.join(folder, 'data'),
-  settings: path.join(folder, 'data/data/User/settings.json'),
+  userSettings: path.join(folder, 'data/data/User/settings.json'),
+  // Settings of scope `machine` are read from here alone: the server is a remote machine.
+  machineSettings: path.join(folder, 'data/data/Machine/settings.json'),
   log: path.join(folder, 'server.log'),
 });
 
@@ -66,22 +80,27 @@ function endGroup(child, signal) {
   }
 }
 
+/** What the user has changed in an earlier run stays. */
+async function writeSettings(file, settings) {
+  if (existsSync(file)) return;
+  await mkdir(path.dirname(file), { recursive: true });
+  await writeFile(file, `${JSON.stringify(settings, null, 2)}\n`);
+}
+
 export async function startServer({
   folder,
   port: preferredPort = 0,
   settings = {},
+  machineSettings = {},
   env = {},
   testDriver = false,
 }) {
   const folders = foldersOf(folder);
   const port = await freePort(preferredPort);
   const token = randomUUID();
-  await mkdir(path.dirname(folders.settings), { recursive: true });
   await mkdir(folders.extensions, { recursive: true });
-  // What the user has changed in an earlier run stays.
-  if (!existsSync(folders.settings)) {
-    await writeFile(folders.settings, `${JSON.stringify(settings, null, 2)}\n`);
-  }
+  await writeSettings(folders.userSettings, { ...commonSettings, ...settings });
+  await writeSettings(folders.machineSettings, machineSettings);
 
   const log = openSync(folders.log, 'w');
   const child = spawn(

@@ -91,11 +91,12 @@ describe('the packaged extension in VS Code', () => {
 
   it('restarts a killed sidecar, says so, and completes again', async () => {
     const { page } = workbench;
+    await workbench.open('ajv/compile/rules.ts', 40);
     process.kill(workbench.sidecarPid(), 'SIGKILL');
     const message = page.locator('.notification-toast', { hasText: 'restarted' });
     await message.waitFor();
     await screenshot(page, 'restarted');
-    await workbench.open('ajv/compile/rules.ts', 40);
+    await workbench.status.filter({ hasText: /Sightline$/ }).waitFor();
     await workbench.type('\n');
     assert((await workbench.ghostText()).length > 0);
   });

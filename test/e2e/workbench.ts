@@ -13,12 +13,7 @@ const vsix = path.join(root, 'build', `sightline-${process.platform}-${process.a
 const patientMs = 90_000;
 
 const settings = {
-  'workbench.startupEditor': 'none',
-  'workbench.secondarySideBar.defaultVisibility': 'hidden',
-  'extensions.autoCheckUpdates': false,
-  'editor.inlineSuggest.enabled': true,
-  // ggml's threads spin at barriers: beside a busy browser, two on two cores wait for each other.
-  'sightline.threads': 1,
+  'files.autoSave': 'off',
   // What is typed is all that changes the text.
   'editor.autoIndent': 'none',
   'editor.autoClosingBrackets': 'never',
@@ -26,6 +21,9 @@ const settings = {
   'editor.suggestOnTriggerCharacters': false,
   'editor.wordBasedSuggestions': 'off',
 };
+
+/** ggml's threads spin at barriers: beside a busy browser, two on two cores wait for each other. */
+export const machineSettings = { 'sightline.threads': 1 };
 
 export interface Workbench {
   readonly page: Page;
@@ -54,7 +52,7 @@ export async function openWorkbench(name: string): Promise<Workbench> {
   const workspace = await makeSampleWorkspace(path.join(folder, 'workspace'));
   const serverFolder = path.join(folder, 'server');
   installExtension(vsix, serverFolder);
-  const server = await startServer({ folder: serverFolder, settings });
+  const server = await startServer({ folder: serverFolder, settings, machineSettings });
   const browser = await launchChromium();
   const page = await browser.newPage({ viewport: { width: 1400, height: 900 } });
   page.setDefaultTimeout(patientMs);
@@ -65,21 +63,22 @@ export async function openWorkbench(name: string): Promise<Workbench> {
   const quickInput = page.locator('.quick-input-widget input').first();
   const firstRow = page.locator('.quick-input-list .monaco-list-row.focused');
 
+  /** The mouse off the status bar, where it would keep the tooltip. */
+  const away = (): Promise<void> => page.mouse.move(700, 400);
+
   return {
     page,
     status,
     async open(file, line) {
       const base = path.basename(file);
+      await away();
       await page.keyboard.press('Control+P');
       await quickInput.waitFor();
-      await quickInput.fill(file);
+      await quickInput.fill(`${file}:${line}`);
       await firstRow.filter({ hasText: base }).waitFor();
       await page.keyboard.press('Enter');
       await page.locator(`.tab.active[data-resource-name="${base}"]`).waitFor();
-      await page.keyboard.press('Control+G');
-      await quickInput.fill(`:${line}`);
-      await firstRow.waitFor();
-      await page.keyboard.press('Enter');
+      await page.locator('.statusbar-item', { hasText: `Ln ${line}, ` }).waitFor();
       await page.locator('.editor-instance .monaco-editor.focused').waitFor();
       await page.keyboard.press('End');
     },
@@ -97,7 +96,7 @@ export async function openWorkbench(name: string): Promise<Workbench> {
       return readFile(path.join(workspace, file), 'utf8');
     },
     async tooltip() {
-      await page.mouse.move(700, 400);
+      await away();
       await status.hover();
       const hover = page.locator('.workbench-hover-container').filter({ hasText: 'Sightline' });
       await hover.waitFor();

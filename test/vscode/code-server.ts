@@ -4,6 +4,7 @@ import path from 'node:path';
 import { format } from 'node:util';
 import { startServer } from '../../scripts/code-server/server.mjs';
 import { launchChromium, root, screenshot } from '../e2e/chromium.ts';
+import { machineSettings } from '../e2e/workbench.ts';
 import type { Launch } from './run.ts';
 
 const limitMs = 8 * 60_000;
@@ -16,17 +17,11 @@ export async function runInCodeServer({ suite, workspace, env }: Launch): Promis
   const folder = path.join(root, 'build/vscode-tests/server');
   await rm(folder, { recursive: true, force: true });
   const settings = {
-    'workbench.startupEditor': 'none',
-    'workbench.secondarySideBar.defaultVisibility': 'hidden',
-    'editor.inlineSuggest.enabled': true,
-    // ggml's threads spin at barriers: beside a busy browser, two on two cores wait for each other.
-    'sightline.threads': 1,
     'editor.quickSuggestions': { other: 'off', comments: 'off', strings: 'off' },
     'editor.wordBasedSuggestions': 'off',
     'editor.autoClosingBrackets': 'never',
-    'extensions.autoCheckUpdates': false,
   };
-  const server = await startServer({ folder, settings, env, testDriver: true });
+  const server = await startServer({ folder, settings, machineSettings, env, testDriver: true });
   const browser = await launchChromium();
   let timer: NodeJS.Timeout | undefined;
   try {
