@@ -19,7 +19,7 @@ export interface SightlineSettings {
     readonly sink: number;
     readonly window: number;
   };
-  /** 0: one per physical core. */
+  /** 0: all physical cores but one. */
   readonly threads: number;
   readonly completion: { readonly maxTokens: number };
 }

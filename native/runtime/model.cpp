@@ -8,7 +8,7 @@
 #include "runtime/gguf_check.h"
 #include "runtime/libraries.h"
 #include "runtime/llama_log.h"
-#include "runtime/memory.h"
+#include "runtime/machine.h"
 
 namespace sightline::runtime {
 namespace {
@@ -135,7 +135,7 @@ Result<Done> Model::open(const LoadOptions& options, const Progress& progress,
   info_.add_bos = llama_vocab_get_add_bos(vocab_);
   info_.context_tokens =
       options.context_tokens == 0 ? info_.trained_tokens : options.context_tokens;
-  info_.threads = options.threads == 0 ? physical_cores() : options.threads;
+  info_.threads = options.threads == 0 ? default_threads() : options.threads;
   if (info_.context_tokens < 1 || info_.context_tokens > info_.trained_tokens) {
     return Error{Code::bad_argument,
                  "A context of " + std::to_string(info_.context_tokens) +

@@ -32,7 +32,7 @@ struct LoadOptions {
   std::string model_path;
   std::string libraries_path;
   int32_t context_tokens = 0;  // 0: as trained
-  int32_t threads = 0;         // 0: one per physical core
+  int32_t threads = 0;         // 0: all physical cores but one
   size_t cache_budget_bytes = 0;
   std::variant<cache::Policy, StockCache> cache;
 };

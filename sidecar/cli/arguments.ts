@@ -13,7 +13,7 @@ Completes FILE at the end of LINE, or before COLUMN (both count from 1), with th
   --sink N                   first tokens that stay FP16 (16)
   --window N                 most recent tokens that stay FP16 (256)
   --context N                tokens of context; 0: as the model was trained (0)
-  --threads N                CPU threads; 0: one per physical core (0)
+  --threads N                CPU threads; 0: all physical cores but one (0)
   --max-tokens N             most tokens to generate (64)
   --json                     print the report as JSON, with the completion in it
 `;

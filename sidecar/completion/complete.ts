@@ -81,10 +81,8 @@ async function completeExcerpt(
     tokenizer.tokenize(excerpt.suffix),
   ]);
   const frame = promptFrame(info, nameLine);
-  const frameTokens =
-    frame.beforePrefix.length + frame.beforeSuffix.length + frame.afterSuffix.length;
   const maxTokens = Math.min(request.maxTokens, Math.floor(info.contextTokens / 2));
-  const room = Math.max(0, info.contextTokens - maxTokens - frameTokens);
+  const room = Math.max(0, info.contextTokens - maxTokens - frame.length);
   const suffixInUse = canFillInTheMiddle(info.fim) ? suffix.length : 0;
   const budget = fitContext(prefix.length, suffixInUse, room);
   const suffixKept = suffixInUse - budget.suffixOmitted;
@@ -99,13 +97,7 @@ async function completeExcerpt(
     omittedBefore: before + budget.prefixOmitted,
     omittedAfter: after + suffix.length - suffixKept,
   };
-  const tokens = Int32Array.from([
-    ...frame.beforePrefix,
-    ...prefix.subarray(budget.prefixOmitted),
-    ...frame.beforeSuffix,
-    ...suffix.subarray(0, suffixKept),
-    ...frame.afterSuffix,
-  ]);
+  const tokens = frame.join(prefix.subarray(budget.prefixOmitted), suffix.subarray(0, suffixKept));
   // Without markers an empty document leaves the model nothing to continue.
   if (tokens.length === 0) return { text: '', inSight, result: nothing };
 

@@ -42,7 +42,7 @@ export interface LoadOptions {
   readonly librariesPath: string;
   /** Length of the context in tokens; 0: as trained. */
   readonly contextTokens: number;
-  /** Threads of the CPU backend; 0: one per physical core. */
+  /** Threads of the CPU backend; 0: all physical cores but one, which stays with the editor. */
   readonly threads: number;
   /** Bound on the cache's bytes; 0: none. Exceeding it rejects with CACHE_EXHAUSTED. */
   readonly cacheBudgetBytes: number;

@@ -10,7 +10,7 @@ export interface EngineOptions {
   readonly modelPath: string;
   /** 0: as trained. */
   readonly contextTokens: number;
-  /** 0: one per physical core. */
+  /** 0: all physical cores but one. */
   readonly threads: number;
   readonly cache: CacheOptions;
 }

@@ -66,6 +66,12 @@ describe('complete', () => {
     });
   });
 
+  it('puts the suffix first for a model that fills in better that way', async () => {
+    const { model, native } = await load({ info: { name: 'sightline-tiny-code' } });
+    await completeAt(model, 'let a = |;\n');
+    assert.equal(prompt(native), '<separator>a.ts\n<prefix><suffix>;\n<middle>let a = ');
+  });
+
   it('starts with the token that texts start with, where the model wants it', async () => {
     const { model, native } = await load({
       info: { bos: 7, addBos: true, fim: { ...markers, separator: -1 } },

@@ -1,4 +1,4 @@
-#include "runtime/memory.h"
+#include "runtime/machine.h"
 
 #include <algorithm>
 #include <fstream>
@@ -37,7 +37,7 @@ size_t memory_limit() {
 
 #endif
 
-int physical_cores() {
+int default_threads() {
   std::set<std::string> cores;  // Linux names the threads of each core; elsewhere the set is empty
   const int threads = std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
   for (int cpu = 0; cpu < threads; cpu++) {
@@ -46,7 +46,7 @@ int physical_cores() {
     std::string list;
     if (siblings >> list) cores.insert(list);
   }
-  return cores.empty() ? threads : static_cast<int>(cores.size());
+  return std::max(1, (cores.empty() ? threads : static_cast<int>(cores.size())) - 1);
 }
 
 }  // namespace sightline::runtime
