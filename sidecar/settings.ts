@@ -1,53 +1,39 @@
 import { homedir } from 'node:os';
 import { isAbsolute, join } from 'node:path';
+import { z } from 'zod';
 import type { SightlineSettings } from './protocol.ts';
 
-/** What a setting may hold, in words and as a check. */
-interface Kind<T> {
-  readonly fallback: T;
-  readonly values: string;
-  readonly accepts: (value: unknown) => value is T;
-}
+// Every message goes on after "must be".
 
-const flag = (fallback: boolean): Kind<boolean> => ({
-  fallback,
-  values: 'true or false',
-  accepts: (value) => typeof value === 'boolean',
-});
-
-const integer = (fallback: number, least: number, most: number): Kind<number> => ({
-  fallback,
-  values:
-    most === Infinity
-      ? `a whole number of at least ${least}`
-      : `a whole number from ${least} to ${most}`,
-  accepts: (value): value is number =>
-    typeof value === 'number' && Number.isSafeInteger(value) && value >= least && value <= most,
-});
-
-const oneOf = <T extends string>(...options: readonly [T, ...T[]]): Kind<T> => ({
-  fallback: options[0],
-  values: options.map((option) => `"${option}"`).join(' or '),
-  accepts: (value): value is T => options.some((option) => option === value),
-});
-
-const modelFile: Kind<string> = {
-  fallback: '',
-  values: 'an absolute path of a GGUF file, a path starting with "~/", or "" for the bundled model',
-  accepts: (value): value is string =>
-    typeof value === 'string' && (value === '' || isAbsolute(value) || value.startsWith('~/')),
+const whole = (fallback: number, least: number, most = Number.MAX_SAFE_INTEGER) => {
+  const range =
+    most === Number.MAX_SAFE_INTEGER ? `of at least ${least}` : `from ${least} to ${most}`;
+  const message = `a whole number ${range}`;
+  return z.int(message).min(least, message).max(most, message).default(fallback);
 };
 
-const isGroup = (value: unknown): value is Readonly<Record<string, unknown>> =>
-  typeof value === 'object' && value !== null && !Array.isArray(value);
+const group = <T extends z.core.$ZodLooseShape>(shape: T) =>
+  z.strictObject(shape, 'a group of settings');
 
-/** Dotted names of every value in `group` and the groups below it. */
-function leaves(group: Readonly<Record<string, unknown>>, path = ''): string[] {
-  return Object.entries(group).flatMap(([key, value]) => {
-    if (value === undefined || value === null) return [];
-    return isGroup(value) ? leaves(value, `${path}${key}.`) : [`${path}${key}`];
-  });
-}
+const modelPath =
+  'an absolute path of a GGUF file, a path starting with "~/", or "" for the bundled model';
+const isModelPath = (path: string): boolean =>
+  path === '' || isAbsolute(path) || path.startsWith('~/');
+
+const schema = group({
+  enable: z.boolean('true or false').default(true),
+  model: group({
+    path: z.string(modelPath).refine(isModelPath, modelPath).default(''),
+    contextTokens: whole(0, 0),
+  }).prefault({}),
+  cache: group({
+    policy: z.enum(['selective', 'full'], '"selective" or "full"').default('selective'),
+    sink: whole(16, 0, 128),
+    window: whole(256, 0, 65536),
+  }).prefault({}),
+  threads: whole(0, 0, 256),
+  completion: group({ maxTokens: whole(64, 1, 1024) }).prefault({}),
+});
 
 /** A setting that was not understood. */
 export interface SettingProblem {
@@ -64,43 +50,50 @@ export interface ParsedSettings {
 
 /** Checks what a client sent. An absent setting takes its default, a wrong one too, with a problem. */
 export function parseSettings(input: unknown): ParsedSettings {
-  const root = isGroup(input) ? input : {};
-  const known: string[] = [];
-  const problems: SettingProblem[] = [];
-
-  const take = <T>(name: string, kind: Kind<T>): T => {
-    known.push(name);
-    let value: unknown = root;
-    for (const key of name.split('.')) value = isGroup(value) ? value[key] : undefined;
-    if (value === undefined || value === null) return kind.fallback;
-    if (kind.accepts(value)) return value;
-    problems.push({ name, reason: `must be ${kind.values}, not ${JSON.stringify(value)}` });
-    return kind.fallback;
+  const given = isGroup(input) ? input : {};
+  const result = schema.safeParse(given);
+  if (result.success) return { settings: result.data, problems: [] };
+  const problems = result.error.issues.flatMap((issue) =>
+    issue.code === 'unrecognized_keys'
+      ? issue.keys.map((key) => ({
+          path: [...issue.path, key],
+          reason: `is not one of the settings: ${known.join(', ')}`,
+        }))
+      : [
+          {
+            path: issue.path,
+            reason: `must be ${issue.message}, not ${valueAt(given, issue.path)}`,
+          },
+        ],
+  );
+  const good = problems.reduce((rest, { path }) => without(rest, path), given);
+  return {
+    settings: schema.parse(good),
+    problems: problems.map(({ path, reason }) => ({ name: path.join('.'), reason })),
   };
-
-  const settings: SightlineSettings = {
-    enable: take('enable', flag(true)),
-    model: {
-      path: take('model.path', modelFile),
-      contextTokens: take('model.contextTokens', integer(0, 0, Infinity)),
-    },
-    cache: {
-      policy: take('cache.policy', oneOf('selective', 'full')),
-      sink: take('cache.sink', integer(16, 0, 128)),
-      window: take('cache.window', integer(256, 0, 65536)),
-    },
-    threads: take('threads', integer(0, 0, 256)),
-    completion: { maxTokens: take('completion.maxTokens', integer(64, 1, 1024)) },
-  };
-
-  for (const name of leaves(root)) {
-    // An object where a plain value belongs was reported when it was read.
-    if (!known.some((other) => name === other || name.startsWith(`${other}.`))) {
-      problems.push({ name, reason: `is not one of the settings: ${known.join(', ')}` });
-    }
-  }
-  return { settings, problems };
 }
+
+type Group = Readonly<Record<string, unknown>>;
+
+const isGroup = (value: unknown): value is Group =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
+
+const valueAt = (given: Group, path: readonly PropertyKey[]): string =>
+  JSON.stringify(path.reduce<unknown>((group, key) => isGroup(group) && group[String(key)], given));
+
+function without(group: Group, [key, ...rest]: readonly PropertyKey[]): Group {
+  const name = String(key);
+  const { [name]: value, ...others } = group;
+  return rest.length > 0 && isGroup(value) ? { ...others, [name]: without(value, rest) } : others;
+}
+
+const leaves = (group: Group): string[] =>
+  Object.entries(group).flatMap(([key, value]) =>
+    isGroup(value) ? leaves(value).map((name) => `${key}.${name}`) : [key],
+  );
+
+/** Dotted names of all settings. */
+const known = leaves(schema.parse({}));
 
 /** The file that `sightline.model.path` names. */
 export function modelPathOf(settings: SightlineSettings, bundledModel: string): string {
