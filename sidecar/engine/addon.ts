@@ -4,6 +4,7 @@
  *
  * Every rejected promise carries an `AddonError`; every long call returns a `Job`.
  */
+import type { CacheTier } from '../protocol.ts';
 
 /** Stable codes of `AddonError`; what each one asks of the user is in docs/errors.md. */
 export type AddonErrorCode =
@@ -80,13 +81,6 @@ export interface ModelInfo {
   /** The attention kernels in use: `portable`, `avx2`, `avx512` ... */
   readonly kernels: string;
   readonly loadSeconds: number;
-}
-
-/** One row of the cache's account; the rows' bytes add up to `CacheStats.bytes`. */
-export interface CacheTier {
-  readonly name: 'sink' | 'int8' | 'window' | 'passthrough';
-  readonly tokens: number;
-  readonly bytes: number;
 }
 
 export interface CacheStats {
