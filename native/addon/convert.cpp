@@ -12,6 +12,8 @@ using runtime::Code;
 using runtime::Error;
 using runtime::Result;
 
+constexpr int32_t kMostThreads = 512;  // ggml's GGML_MAX_N_THREADS
+
 /// Reads fields of a JavaScript object and remembers the first that is not as it should be.
 class Reader {
  public:
@@ -41,8 +43,8 @@ class Reader {
     return low;
   }
 
-  int32_t count(const char* name) {
-    const double value = number(name, 0, std::numeric_limits<int32_t>::max());
+  int32_t count(const char* name, int32_t most = std::numeric_limits<int32_t>::max()) {
+    const double value = number(name, 0, most);
     if (value != std::floor(value)) fail(name, "a whole number");
     return static_cast<int32_t>(value);
   }
@@ -80,7 +82,7 @@ Result<runtime::LoadOptions> to_load_options(const Napi::Value& value) {
   options.model_path = reader.text("modelPath");
   options.libraries_path = reader.text("librariesPath");
   options.context_tokens = reader.count("contextTokens");
-  options.threads = std::min(reader.count("threads"), 512);
+  options.threads = reader.count("threads", kMostThreads);
   options.cache_budget_bytes = static_cast<size_t>(reader.number("cacheBudgetBytes", 0, 0x1p53));
   if (!reader.wrong().empty()) return reader.error();
 

@@ -2,6 +2,9 @@
 
 #include <algorithm>
 #include <cassert>
+#include <cstring>
+#include <functional>
+#include <utility>
 
 namespace sightline::cache {
 
@@ -10,6 +13,9 @@ using attention::Format;
 using attention::kBlockTokens;
 
 namespace {
+
+// Memory that the pool holds beyond what is in use is worth moving copies for from this share on.
+constexpr size_t kSpareShare = 16;
 
 /// The pool's slots are ours to write; blocks show them to attention as read-only.
 std::byte* writable(const std::byte* slot) { return const_cast<std::byte*>(slot); }
@@ -197,6 +203,25 @@ int32_t Cache::truncate(int32_t length) {
 void Cache::hold(int32_t length) {
   hold_ = length;
   for (Layer& layer : layers_) drop_copies(layer);
+}
+
+void Cache::compact() {
+  for (Layer& layer : layers_) {
+    for (Block& block : layer.blocks) {
+      if (block.fp16 == nullptr) continue;
+      // Where nothing of note is to be gained, or the budget has no room to move.
+      if (pool_.reserved() - pool_.used() <= pool_.used() / kSpareShare) return;
+      const size_t bytes = bytes_of(layer, Format::fp16, block.capacity);
+      std::byte* lowest = pool_.allocate(bytes);
+      if (lowest == nullptr) return;
+      std::byte* freed = writable(block.fp16);
+      if (std::less<>{}(lowest, freed)) {
+        std::memcpy(lowest, freed, bytes);
+        block.fp16 = std::exchange(lowest, freed);
+      }
+      pool_.release(lowest, bytes);
+    }
+  }
 }
 
 int32_t Cache::length() const {

@@ -77,6 +77,10 @@ class Cache {
   static constexpr int32_t kNoHold = std::numeric_limits<int32_t>::max();
   void hold(int32_t length);
 
+  /// Moves FP16 copies to the lowest free slots, so that the slabs a long prefill needed besides go
+  /// back to the system. Cheap: the copies are those of the sink and the window.
+  void compact();
+
   int32_t length() const;  // tokens every layer holds
   Account account() const;
 

@@ -12,7 +12,7 @@ namespace {
 // the number of mappings.
 constexpr size_t kSmallestSlab = size_t{256} << 10;
 constexpr size_t kLargestSlab = size_t{64} << 20;
-constexpr size_t kSlabShare = 16;
+constexpr size_t kSlabShare = 32;
 
 constexpr size_t kSlotAlignment = 64;
 
@@ -28,11 +28,11 @@ Pool::~Pool() {
 Pool::Slab* Pool::grow(size_t slot_bytes) {
   const size_t wanted = std::clamp(reserved_ / kSlabShare, kSmallestSlab, kLargestSlab);
   const size_t stride = rounded_up(slot_bytes, kSlotAlignment);
-  const size_t page_bytes = rounded_up(std::max(wanted, stride), page_size());
+  const auto slots = static_cast<uint32_t>(std::max<size_t>(wanted / stride, 1));
+  const size_t page_bytes = rounded_up(slots * stride, page_size());
   std::byte* pages = take_pages(page_bytes);
   if (pages == nullptr) return nullptr;
   reserved_ += page_bytes;
-  const auto slots = static_cast<uint32_t>(page_bytes / stride);
   Slab slab{pages, page_bytes, slots, {}};
   slab.free.resize(slots);
   for (uint32_t i = 0; i < slots; i++) slab.free[i] = i;

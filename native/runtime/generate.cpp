@@ -75,6 +75,7 @@ Result<Completion> Model::complete(const CompleteRequest& request, const Complet
     listener.on_prefill(static_cast<int32_t>(done), completion.prefilled_tokens);
   }
   completion.prefill_seconds = seconds_since(start);
+  release_spare();
 
   start = std::chrono::steady_clock::now();
   const Sampler sampler = make_sampler(request.sampling);

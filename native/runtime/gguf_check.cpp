@@ -90,6 +90,14 @@ Result<Done> check_gguf(const std::string& path) {
       !in_range(".context_length", 1, 1u << 30))
     return invalid(path, "its dimensions are out of range.");
 
+  for (const char* key : {".attention.layer_norm_rms_epsilon", ".attention.layer_norm_epsilon"}) {
+    const int64_t id = gguf_find_key(file, (prefix + key).c_str());
+    if (id < 0) continue;
+    const bool is_float = gguf_get_kv_type(file, id) == GGUF_TYPE_FLOAT32;
+    if (!is_float || !(gguf_get_val_f32(file, id) >= 0.0f))
+      return invalid(path, "its normalisation is out of range.");
+  }
+
   const int64_t tokens = gguf_find_key(file, "tokenizer.ggml.tokens");
   if (tokens < 0 || !array_is(file, "tokenizer.ggml.tokens", GGUF_TYPE_STRING, 0))
     return invalid(path, "it has no vocabulary.");

@@ -4,7 +4,9 @@
 #include <chrono>
 #include <filesystem>
 #include <limits>
+#include <stdexcept>
 
+#include "runtime/assertion.h"
 #include "runtime/gguf_check.h"
 #include "runtime/libraries.h"
 #include "runtime/llama_log.h"
@@ -90,12 +92,17 @@ Result<Done> Model::open(const LoadOptions& options, const Progress& progress,
                                            " tokens and the window 0 or more."};
     }
   }
+  if (const auto* stock = std::get_if<StockCache>(&options.cache)) {
+    if (stock->type != GGML_TYPE_F16 && !stock->flash_attention)
+      return Error{Code::bad_argument, "A quantised stock cache needs flash attention."};
+  }
   options_ = options;
   if (const auto checked = check_gguf(options.model_path); !checked) return checked.error();
   Result<ggml_backend_dev_t> cpu = cpu_device(options.libraries_path);
   if (!cpu) return cpu.error();
 
   const LogCapture log;
+  const AssertionGuard assertions;
   llama_model_params parameters = llama_model_default_params();
   Loading loading{progress, cancel};
   parameters.progress_callback = on_load_progress;
@@ -106,11 +113,19 @@ Result<Done> Model::open(const LoadOptions& options, const Progress& progress,
     devices[0] = device_->handle();
   }
   parameters.devices = devices;
-  model_.reset(llama_model_load_from_file(options.model_path.c_str(), parameters));
+  try {
+    model_.reset(llama_model_load_from_file(options.model_path.c_str(), parameters));
+  } catch (const std::runtime_error&) {
+    // a failed assertion that llama.cpp did not catch itself
+  }
   if (cancel.load()) return Error{Code::aborted, "Loading was cancelled."};
+  if (model_ == nullptr && log.errors().find("unknown model architecture") != std::string::npos) {
+    return Error{Code::model_unsupported, "llama.cpp " + loaded_release() +
+                                              " does not know the architecture of " +
+                                              options.model_path + ". Choose another model."};
+  }
   if (model_ == nullptr) {
-    return Error{Code::model_invalid, options.model_path + " could not be loaded: " + log.errors() +
-                                          " Download the model again or choose another one."};
+    return invalid_model(assertions.failed().empty() ? log.errors() : assertions.failed());
   }
   if (!llama_model_has_decoder(model_.get()) || llama_model_has_encoder(model_.get()) ||
       llama_model_is_diffusion(model_.get())) {
@@ -150,6 +165,11 @@ Result<Done> Model::open(const LoadOptions& options, const Progress& progress,
   return Done{};
 }
 
+Error Model::invalid_model(const std::string& reason) const {
+  return {Code::model_invalid, options_.model_path + " could not be loaded: " + reason +
+                                   " Download the model again or choose another one."};
+}
+
 Result<Done> Model::open_context(const LoadOptions& options, int32_t threads) {
   const LogCapture log;
   const int32_t capacity =
@@ -162,6 +182,7 @@ Result<Done> Model::open_context(const LoadOptions& options, int32_t threads) {
   parameters.n_threads = threads;
   parameters.n_threads_batch = threads;
   parameters.no_perf = true;
+  parameters.swa_full = false;  // sliding windows keep their own, short cache
   parameters.abort_callback = [](void* data) {
     const Cancel* cancel = static_cast<std::atomic<const Cancel*>*>(data)->load();
     return cancel != nullptr && cancel->load();
@@ -185,7 +206,13 @@ Result<Done> Model::open_context(const LoadOptions& options, int32_t threads) {
       return Error{Code::engine_failed, "No attention kernel runs on this processor."};
   }
 
-  context_.reset(llama_init_from_model(model_.get(), parameters));
+  const AssertionGuard assertions;
+  try {
+    context_.reset(llama_init_from_model(model_.get(), parameters));
+  } catch (const std::runtime_error&) {
+    // as above
+  }
+  if (!assertions.failed().empty()) return invalid_model(assertions.failed());
   if (context_ == nullptr) {
     return Error{Code::out_of_memory, "There is not enough memory for a context of " +
                                           std::to_string(info_.context_tokens) + " tokens (" +
@@ -335,6 +362,13 @@ void Model::settle() {
   truncate(std::min(held, known));
 }
 
+/// After a prefill: what its batches needed besides the cache goes back to the system.
+void Model::release_spare() {
+  if (device_ == nullptr) return;
+  device_->cache().compact();
+  publish();
+}
+
 int32_t Model::truncate(int32_t tokens) {
   llama_memory_t memory = llama_get_memory(context_.get());
   int32_t kept = std::clamp(tokens, 0, static_cast<int32_t>(tokens_.size()));
@@ -375,6 +409,7 @@ Result<std::vector<float>> Model::evaluate(std::span<const llama_token> tokens, 
     if (rows == nullptr) return Error{Code::engine_failed, "llama.cpp gave no logits."};
     logits.insert(logits.end(), rows, rows + vocabulary * (all_logits ? batch.size() : 1));
   }
+  release_spare();
   return logits;
 }
 

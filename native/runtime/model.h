@@ -131,11 +131,13 @@ class Model {
   Model() = default;
   Result<Done> open(const LoadOptions& options, const Progress& progress, const Cancel& cancel);
   Result<Done> open_context(const LoadOptions& options, int32_t threads);
+  Error invalid_model(const std::string& reason) const;
   Result<Done> check_memory() const;
   Result<Done> check_tokens(std::span<const llama_token> tokens) const;
   Result<Done> decode(std::span<const llama_token> tokens, bool all_logits, const Cancel& cancel);
   Error decode_error(int32_t code) const;
   void settle();
+  void release_spare();
   void publish();
   std::string piece(llama_token token) const;
 

@@ -257,6 +257,8 @@ describe('load', () => {
       { ...options, contextTokens: 1.5 },
       { ...options, threads: -1 },
       { ...options, threads: 1.5 },
+      { ...options, threads: 100_000 },
+      { ...options, cache: { policy: 'stock', type: 'q8_0', flashAttention: false } as const },
       { ...options, cacheBudgetBytes: -1 },
       { ...options, cache: { policy: 'selective', sink: -1, window: 256 } as const },
       { ...options, cache: { policy: 'selective', sink: 16, window: -5 } as const },

@@ -230,6 +230,22 @@ TEST_CASE("held copies make later steps undoable exactly") {
   CHECK(contents(fixture.cache) == straight(1400));
 }
 
+TEST_CASE("compacting gives memory back and changes nothing else") {
+  Fixture fixture;
+  for (int32_t at = 0; at < 8192; at += 512) REQUIRE(append(fixture.cache, at, 512) == Status::ok);
+  const Contents before = contents(fixture.cache);
+  const size_t used = fixture.pool.used();
+  const size_t reserved = fixture.pool.reserved();
+  fixture.cache.compact();
+  CHECK(contents(fixture.cache) == before);
+  CHECK(fixture.pool.used() == used);
+  CHECK(fixture.pool.reserved() < reserved);
+  check_account(fixture);
+  REQUIRE(append(fixture.cache, 8192, 300) == Status::ok);
+  fixture.cache.truncate(0);
+  CHECK(fixture.pool.reserved() == 0);
+}
+
 TEST_CASE("steps that do not fit the sequence are refused") {
   Fixture fixture;
   REQUIRE(append(fixture.cache, 0, 1000) == Status::ok);
