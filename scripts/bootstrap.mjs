@@ -65,7 +65,7 @@ export function librariesFolder() {
   if (!existsSync(folder)) {
     throw new Failure(
       `The package @node-llama-cpp/${platform} is not installed (was npm run with --omit=optional?). ` +
-        'Run: npm ci --ignore-scripts',
+        'Run: npm install --ignore-scripts',
     );
   }
   return folder;
@@ -115,8 +115,10 @@ async function installPackages() {
     'packages',
     { files: [at('package-lock.json')], outputs: [at('node_modules/.package-lock.json')] },
     async () => {
-      heading('npm ci');
-      await npm(['ci', '--ignore-scripts', '--prefer-offline']);
+      heading('npm packages');
+      // Not `npm ci`: it fails where a registry lacks another platform's optional package, which has
+      // then no entry in the lock file. This installs the versions of the lock file all the same.
+      await npm(['install', '--no-save', '--ignore-scripts', '--prefer-offline']);
     },
   );
 }

@@ -7,8 +7,8 @@ import path from 'node:path';
 import { at, Failure } from './lib/shell.mjs';
 
 const files = [
-  // 7417 tokens: with the markers and what is typed it just about fills the context.
-  ['ajv', 'lib/compile/codegen/index.ts'],
+  // 7134 tokens: with the markers and what is typed it just about fills the context.
+  ['eslint', 'lib/rules/no-restricted-imports.js'],
   // 3053 lines, 27357 tokens: most of it cannot be in sight.
   ['eslint', 'lib/rules/utils/ast-utils.js'],
   ['ajv', 'lib/compile/codegen/code.ts'],

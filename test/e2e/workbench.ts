@@ -29,11 +29,13 @@ export interface Workbench {
   readonly page: Page;
   /** Sightline's item in the status bar. */
   readonly status: Locator;
+  /** Waits until the sidecar has a model, or at least loads none. */
+  ready(): Promise<void>;
   /** Opens a file of the workspace, with the cursor at the end of a line (from 1). */
   open(file: string, line: number): Promise<void>;
   type(text: string): Promise<void>;
-  /** Waits for ghost text, and gives the part of it that is on the cursor's line. */
-  ghostText(): Promise<string>;
+  /** Waits for ghost text, and gives its lines without their indentation. */
+  ghostLines(): Promise<string[]>;
   /** Saves the file in front and reads it. */
   savedText(file: string): Promise<string>;
   /** The text of the status bar item's tooltip. */
@@ -69,6 +71,9 @@ export async function openWorkbench(name: string): Promise<Workbench> {
   return {
     page,
     status,
+    async ready() {
+      await status.filter({ hasText: /Sightline$|tokens/ }).waitFor();
+    },
     async open(file, line) {
       const base = path.basename(file);
       await away();
@@ -85,10 +90,14 @@ export async function openWorkbench(name: string): Promise<Workbench> {
     async type(text) {
       await page.keyboard.type(text, { delay: 40 });
     },
-    async ghostText() {
-      const ghost = page.locator('.editor-instance .view-line [class*="ghost-text"]');
-      await ghost.first().waitFor();
-      return plain((await ghost.allInnerTexts()).join(''));
+    async ghostLines() {
+      const ghost = '[class*="ghost-text"]';
+      const onCursorsLine = page.locator(`.editor-instance .view-lines .view-line ${ghost}`);
+      // Further lines are drawn in a zone between those of the file.
+      const below = page.locator(`.editor-instance .view-zones .view-line:has(${ghost})`);
+      await onCursorsLine.first().waitFor();
+      const first = (await onCursorsLine.allInnerTexts()).join('');
+      return [first, ...(await below.allInnerTexts())].map((line) => plain(line).trim());
     },
     async savedText(file) {
       await page.keyboard.press('Control+S');
