@@ -49,7 +49,10 @@ export default tseslint.config(
   },
   {
     files: ['sidecar/protocol.ts'],
-    rules: forbid(noVscode, { regex: '^\\.', message: 'protocol.ts stands alone: both sides import it.' }),
+    rules: forbid(noVscode, {
+      regex: '^\\.',
+      message: 'protocol.ts stands alone: both sides import it.',
+    }),
   },
   {
     // node:test's describe/it return promises that are not to be awaited.
