@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
 import { readFile, rm } from 'node:fs/promises';
 import path from 'node:path';
-import type { Locator, Page } from 'playwright-core';
+import { errors, type Locator, type Page } from 'playwright-core';
 import { installExtension, startServer } from '../../scripts/code-server/server.mjs';
 import { makeSampleWorkspace } from '../../scripts/sample-workspace.mjs';
 import { launchChromium, root } from './chromium.ts';
@@ -48,6 +48,15 @@ export interface Workbench {
 /** VS Code shows a space as a no-break space. */
 const plain = (text: string): string => text.replaceAll('\u00a0', ' ');
 
+const appears = (locator: Locator, timeout: number): Promise<boolean> =>
+  locator.waitFor({ timeout }).then(
+    () => true,
+    (error: unknown) => {
+      if (error instanceof errors.TimeoutError) return false;
+      throw error;
+    },
+  );
+
 export async function openWorkbench(name: string): Promise<Workbench> {
   const folder = path.join(root, 'build/e2e', name);
   await rm(folder, { recursive: true, force: true });
@@ -65,6 +74,13 @@ export async function openWorkbench(name: string): Promise<Workbench> {
   const quickInput = page.locator('.quick-input-widget input').first();
   const firstRow = page.locator('.quick-input-list .monaco-list-row.focused');
 
+  const command = async (title: string): Promise<void> => {
+    await page.keyboard.press('F1');
+    await quickInput.waitFor();
+    await quickInput.fill(`>${title}`);
+    await firstRow.filter({ hasText: title }).waitFor();
+    await page.keyboard.press('Enter');
+  };
   /** The mouse off the status bar, where it would keep the tooltip. */
   const away = (): Promise<void> => page.mouse.move(700, 400);
 
@@ -95,7 +111,13 @@ export async function openWorkbench(name: string): Promise<Workbench> {
       const onCursorsLine = page.locator(`.editor-instance .view-lines .view-line ${ghost}`);
       // Further lines are drawn in a zone between those of the file.
       const below = page.locator(`.editor-instance .view-zones .view-line:has(${ghost})`);
-      await onCursorsLine.first().waitFor();
+      // VS Code listens for this only from some seconds after its first editor: who typed before that
+      // and sees nothing asks by command.
+      const deadline = Date.now() + patientMs;
+      while (!(await appears(onCursorsLine.first(), 20_000))) {
+        assert(Date.now() < deadline, 'no ghost text');
+        await command('Trigger Inline Suggestion');
+      }
       const first = (await onCursorsLine.allInnerTexts()).join('');
       return [first, ...(await below.allInnerTexts())].map((line) => plain(line).trim());
     },
