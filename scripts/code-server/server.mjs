@@ -24,12 +24,18 @@ const commonSettings = {
   'workbench.startupEditor': 'none',
   'workbench.secondarySideBar.defaultVisibility': 'hidden',
   'workbench.tips.enabled': false,
+  'telemetry.telemetryLevel': 'off',
+  // VS Code's own assistant would report to its maker; completions of extensions stay.
+  'chat.disableAIFeatures': true,
   'extensions.autoCheckUpdates': false,
   'extensions.autoUpdate': false,
   'extensions.ignoreRecommendations': true,
   'git.openRepositoryInParentFolders': 'never',
   'editor.inlineSuggest.enabled': true,
 };
+
+/** code-server's variable for the extension gallery: none, so that its service is not asked. */
+const noGallery = { EXTENSIONS_GALLERY: '{}' };
 
 const foldersOf = (folder) => ({
   extensions: path.join(folder, 'extensions'),
@@ -111,7 +117,7 @@ export async function startServer({
       '--disable-workspace-trust',
       ...(testDriver ? ['--enable-smoke-test-driver'] : []),
     ],
-    { detached: true, stdio: ['ignore', log, log], env: { ...process.env, ...env } },
+    { detached: true, stdio: ['ignore', log, log], env: { ...process.env, ...noGallery, ...env } },
   );
   closeSync(log);
   let asked = false;
