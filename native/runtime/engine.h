@@ -1,5 +1,8 @@
 #pragma once
 // The one thread a model lives on, and the queue in front of it.
+//
+// A process may exit while an engine computes. Its engines are then stopped before the libraries
+// they compute with are taken apart.
 
 #include <condition_variable>
 #include <deque>
@@ -38,6 +41,8 @@ class Engine {
   };
 
   void run();
+  void stop();
+  static void stop_all();
 
   std::mutex mutex_;
   std::condition_variable wake_;
