@@ -6,6 +6,7 @@ import type { CompleteEvent, Job, NativeEngine } from '../../sidecar/engine/addo
 import { failureOf } from '../../sidecar/engine/failure.ts';
 import { bundledModel, bundledModelInF32 } from '../fixtures/models/generate.ts';
 import { uniformStream } from '../fixtures/models/weights.ts';
+import { spawnChild } from './support/child.ts';
 import { codeTokens, readCorpus } from './support/corpus.ts';
 import {
   addon,
@@ -345,5 +346,14 @@ describe('close', () => {
     await rejectsWith(['CLOSED'], () => engine.evaluate(tokens, 'last').result);
     await rejectsWith(['CLOSED'], () => complete(engine, { tokens }).result);
     assert.throws(() => engine.stats(), { code: 'CLOSED' });
+  });
+});
+
+describe('the end of the process', () => {
+  it('may come while the engine computes', () => {
+    for (let round = 0; round < 10; round++) {
+      const { status, signal, stderr } = spawnChild('exit-at-work', []);
+      assert.deepEqual({ status, signal }, { status: 7, signal: null }, stderr);
+    }
   });
 });
