@@ -293,14 +293,11 @@ Device::~Device() = default;
 
 ggml_backend_dev_t Device::handle() const { return &implementation_->device; }
 
-bool Device::own_cache(const Options& options, std::string_view kernel) {
+void Device::own_cache(const Options& options) {
   Implementation& self = *implementation_;
-  self.kernel = attention::cpu::choose_kernel(kernel);
-  if (self.kernel == nullptr) return false;
   self.capacity = options.capacity;
   self.pool.emplace(options.budget_bytes);
   self.cache.emplace(options.policy, *self.pool);
-  return true;
 }
 
 cache::Cache& Device::cache() { return *implementation_->cache; }

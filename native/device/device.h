@@ -40,9 +40,8 @@ class Device {
 
   ggml_backend_dev_t handle() const;
 
-  /// Sets up the cache for a context about to be made. `kernel`: a name from attention/cpu, or
-  /// empty for the fastest; false where there is none of that name that runs here.
-  [[nodiscard]] bool own_cache(const Options& options, std::string_view kernel = {});
+  /// Sets up the cache for a context about to be made.
+  void own_cache(const Options& options);
 
   cache::Cache& cache();
   const cache::Pool& pool() const;

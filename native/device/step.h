@@ -66,7 +66,6 @@ class Step {
   static void run_append(ggml_tensor* node, int thread, int threads, void* user);
   static void run_attention(ggml_tensor* node, int thread, int threads, void* user);
 
-  bool is_ours(const ggml_tensor* node) const;
   Failure configure(const ggml_tensor* attention);
   Failure plan_append(ggml_tensor* set_rows);
   Failure plan_attention(ggml_tensor* attention);

@@ -58,6 +58,8 @@ struct Error {
   std::string message;
 };
 
+inline Error cancelled() { return {Code::aborted, "The request was cancelled."}; }
+
 template <typename T>
 class [[nodiscard]] Result {
  public:

@@ -9,8 +9,6 @@
 namespace sightline::runtime {
 namespace {
 
-constexpr size_t kPrefillStep = 512;
-
 struct FreeSampler {
   void operator()(llama_sampler* sampler) const { llama_sampler_free(sampler); }
 };
@@ -56,7 +54,7 @@ Result<Completion> Model::complete(const CompleteRequest& request, const Complet
                                          " tokens and the context holds " +
                                          std::to_string(info_.context_tokens) + "."};
   }
-  if (cancel.load()) return Error{Code::aborted, "The request was cancelled."};
+  if (cancel.load()) return cancelled();
 
   // The last token is evaluated in any case: its logits are where generation begins.
   const size_t common = std::min(common_prefix(tokens_, prompt), prompt.size() - 1);
@@ -69,7 +67,7 @@ Result<Completion> Model::complete(const CompleteRequest& request, const Complet
 
   auto start = std::chrono::steady_clock::now();
   for (size_t done = 0; done < fresh.size();) {
-    const auto batch = fresh.subspan(done, std::min(kPrefillStep, fresh.size() - done));
+    const auto batch = fresh.subspan(done, std::min(kMicroBatch, fresh.size() - done));
     if (const auto decoded = decode(batch, false, cancel); !decoded) return decoded.error();
     done += batch.size();
     listener.on_prefill(static_cast<int32_t>(done), completion.prefilled_tokens);
@@ -87,7 +85,7 @@ Result<Completion> Model::complete(const CompleteRequest& request, const Complet
   };
   completion.finish = Completion::Finish::length;
   while (static_cast<int32_t>(completion.tokens.size()) < request.max_tokens) {
-    if (cancel.load()) return Error{Code::aborted, "The request was cancelled."};
+    if (cancel.load()) return cancelled();
     const llama_token token = llama_sampler_sample(sampler.get(), context_.get(), -1);
     const bool stops = llama_vocab_is_eog(vocab_, token) ||
                        std::find(request.stop_tokens.begin(), request.stop_tokens.end(), token) !=

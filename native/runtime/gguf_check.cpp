@@ -1,7 +1,6 @@
 #include "runtime/gguf_check.h"
 
 #include <array>
-#include <cstdio>
 #include <filesystem>
 #include <fstream>
 #include <memory>

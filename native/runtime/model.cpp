@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <chrono>
 #include <filesystem>
-#include <limits>
 #include <stdexcept>
 
 #include "runtime/assertion.h"
@@ -14,9 +13,6 @@
 
 namespace sightline::runtime {
 namespace {
-
-// Tokens of one prefill step; cancelling takes effect between two nodes of its graph.
-constexpr int32_t kMicroBatch = 512;
 
 // llama.cpp rounds contexts up to this.
 constexpr int32_t kContextGranule = 256;
@@ -202,8 +198,7 @@ Result<Done> Model::open_context(const LoadOptions& options, int32_t threads) {
     const std::string rank = metadata(model_.get(), info_.architecture + ".attention.kv_lora_rank");
     const device::Options owned{std::get<cache::Policy>(options.cache), options.cache_budget_bytes,
                                 rank.empty() ? capacity : 0};
-    if (!device_->own_cache(owned))
-      return Error{Code::engine_failed, "No attention kernel runs on this processor."};
+    device_->own_cache(owned);
   }
 
   const AssertionGuard assertions;
@@ -233,7 +228,7 @@ Result<Done> Model::check_memory() const {
   const auto capacity = static_cast<double>(info_.context_tokens);
   const double coded = attention::kBlockTokens * policy.coded_blocks(info_.context_tokens);
   const double share = 33.0 / 64;  // int8 with its scales against FP16, at head size 64
-  const double tokens = capacity - coded + coded * share + kMicroBatch;
+  const double tokens = capacity - coded + coded * share + static_cast<double>(kMicroBatch);
   double bytes = tokens * static_cast<double>(device_->owned_token_bytes());
   if (options_.cache_budget_bytes > 0)
     bytes = std::min(bytes, static_cast<double>(options_.cache_budget_bytes));
@@ -255,14 +250,13 @@ void Model::publish() {
   stats.context_tokens = info_.context_tokens;
   if (device_ == nullptr) {
     stats.policy = "stock";
-    stats.account.tokens = static_cast<int64_t>(tokens_.size());
   } else {
     stats.policy = device_->cache().policy().kind == cache::PolicyKind::full ? "full" : "selective";
     stats.account = device_->cache().account();
-    stats.account.tokens = static_cast<int64_t>(tokens_.size());
     stats.passed_bytes = device_->passed_bytes();
     stats.reserved_bytes = device_->pool().reserved();
   }
+  stats.account.tokens = static_cast<int64_t>(tokens_.size());
   const std::lock_guard lock(stats_mutex_);
   stats_ = stats;
 }
@@ -316,9 +310,10 @@ Result<std::string> Model::detokenize(std::span<const llama_token> tokens) const
 
 Error Model::decode_error(int32_t code) const {
   const auto failure = device_ != nullptr ? device_->failure() : device::Failure::none;
-  if (code == 2) return {Code::aborted, "The request was cancelled."};
+  if (code == 2) return cancelled();
   if (code == 1) return {Code::context_full, "The context has no room for more tokens."};
-  if (failure == device::Failure::cache_exhausted) {
+  // Without a bound it is the system that has no memory left: code -2 below.
+  if (failure == device::Failure::cache_exhausted && device_->pool().budget() > 0) {
     return {Code::cache_exhausted, "The KV cache has reached its bound of " +
                                        in_gibibytes(device_->pool().budget()) +
                                        ". Use a shorter context, or give the cache more memory."};
@@ -340,7 +335,7 @@ Error Model::decode_error(int32_t code) const {
 /// One batch of at most kMicroBatch tokens.
 Result<Done> Model::decode(std::span<const llama_token> tokens, bool all_logits,
                            const Cancel& cancel) {
-  if (cancel.load()) return Error{Code::aborted, "The request was cancelled."};
+  if (cancel.load()) return cancelled();
   Batch batch(static_cast<int32_t>(tokens.size()));
   cancel_.store(&cancel);
   const int32_t code = llama_decode(
@@ -401,7 +396,7 @@ Result<std::vector<float>> Model::evaluate(std::span<const llama_token> tokens, 
   std::vector<float> logits;
   logits.reserve(vocabulary * (all_logits ? tokens.size() : 1));
   for (size_t at = 0; at < tokens.size(); at += kMicroBatch) {
-    const auto batch = tokens.subspan(at, std::min<size_t>(kMicroBatch, tokens.size() - at));
+    const auto batch = tokens.subspan(at, std::min(kMicroBatch, tokens.size() - at));
     if (const auto decoded = decode(batch, all_logits, cancel); !decoded) return decoded.error();
     if (!all_logits && at + batch.size() < tokens.size()) continue;
     const float* rows =

@@ -103,6 +103,9 @@ class Model {
  public:
   using Progress = std::function<void(float fraction)>;
 
+  /// The most tokens of one prefill step; cancelling takes effect between two nodes of its graph.
+  static constexpr size_t kMicroBatch = 512;
+
   static Result<std::unique_ptr<Model>> load(const LoadOptions& options, const Progress& progress,
                                              const Cancel& cancel);
   ~Model();
