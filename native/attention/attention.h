@@ -1,10 +1,12 @@
 #pragma once
 // The contract of every attention kernel: queries against a list of blocks.
 //
-//   out[i][h] = sum_t softmax_t(logit(i, h, t)) v[t][h / group]     over the positions t <
-//   visible[i] logit     = cap(scale * <q[i][h], k[t][h / group]>) + slope[h] * mask[i][t] cap(x)
-//   = softcap == 0 ? x : softcap * tanh(x / softcap) sink[h]   adds exp(sink[h]) to the softmax's
-//   denominator where the model has attention sinks
+//   out[i][h] = sum over t of softmax(logit(i, h, t)) v[t][h / group], t < visible[i]
+//   logit     = cap(scale * <q[i][h], k[t][h / group]>) + slope[h] * mask[i][t]
+//   cap(x)    = softcap == 0 ? x : softcap * tanh(x / softcap)
+//   sinks     add exp(sink[h]) to the softmax's denominator where the model has them
+//
+// over the tokens that the blocks still hold.
 
 #include <cstdint>
 #include <span>
@@ -30,6 +32,15 @@ struct Heads {
   T* row(int token, int head) const { return data + token * token_stride + head * head_stride; }
 };
 
+/// Where to add up the attention that tokens receive: the softmax weights of all queries and of all
+/// heads of a KV head's group. Only asked for by policies that need it.
+struct Received {
+  int32_t first = 0;      // position of the first token that counts
+  int32_t count = 0;      // tokens from there on; they are held in FP16
+  int64_t stride = 0;     // of a KV head
+  float* mass = nullptr;  // [kv_heads][stride]; null: not asked for
+};
+
 struct Problem {
   Shape shape;
   Heads<const float> q;
@@ -42,6 +53,7 @@ struct Problem {
   const uint16_t* mask;  // half [tokens][mask_stride] added to the logits, or null: nothing to add
   int64_t mask_stride;
   std::span<const Block> blocks;  // in order, without gaps, from position 0
+  Received received = {};
 };
 
 }  // namespace sightline::attention

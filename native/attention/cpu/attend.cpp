@@ -57,9 +57,8 @@ Plan Plan::make(const Shape& shape, std::span<const int32_t> visible, std::span<
   Plan plan{shape, {}, 1, threads};
   const int longest = std::max(1, kTileRows / shape.group());
   const auto reads_alike = [&](int32_t a, int32_t b) {
-    return std::all_of(blocks.begin(), blocks.end(), [&](const Block& block) {
-      return block.coded_for(a) == block.coded_for(b);
-    });
+    return std::all_of(blocks.begin(), blocks.end(),
+                       [&](const Block& block) { return &block.copy(a) == &block.copy(b); });
   };
   for (int i = 0; i < shape.tokens; i++) {
     const size_t at = static_cast<size_t>(i);

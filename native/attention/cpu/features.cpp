@@ -12,9 +12,9 @@ struct Cpuid {
   int eax, ebx, ecx, edx;
 };
 
-Cpuid cpuid(int leaf) {
+Cpuid cpuid(int leaf, int subleaf = 0) {
   int registers[4];
-  __cpuidex(registers, leaf, 0);
+  __cpuidex(registers, leaf, subleaf);
   return {registers[0], registers[1], registers[2], registers[3]};
 }
 
@@ -36,8 +36,13 @@ bool has_avx512() {
          bit(seven.ebx, 30) && bit(seven.ebx, 31);
 }
 
+bool has_avxvnni() { return has_avx2() && bit(cpuid(7, 1).eax, 4); }
+bool has_avx512vnni() { return has_avx512() && bit(cpuid(7).ecx, 11); }
+
 }  // namespace sightline::attention::cpu
 #else
+#include <cpuid.h>
+
 namespace sightline::attention::cpu {
 
 bool has_avx2() {
@@ -48,6 +53,13 @@ bool has_avx2() {
 bool has_avx512() {
   return has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
          __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+}
+
+bool has_avx512vnni() { return has_avx512() && __builtin_cpu_supports("avx512vnni"); }
+
+bool has_avxvnni() {
+  unsigned eax = 0, ebx = 0, ecx = 0, edx = 0;
+  return has_avx2() && __get_cpuid_count(7, 1, &eax, &ebx, &ecx, &edx) != 0 && (eax >> 4 & 1) != 0;
 }
 
 }  // namespace sightline::attention::cpu

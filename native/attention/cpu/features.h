@@ -19,7 +19,9 @@
 
 namespace sightline::attention::cpu {
 
-bool has_avx2();    // with FMA and F16C
-bool has_avx512();  // F, BW, DQ and VL, with the above
+bool has_avx2();        // with FMA and F16C
+bool has_avxvnni();     // integer dot products, with the above
+bool has_avx512();      // F, BW, DQ and VL, with those of has_avx2
+bool has_avx512vnni();  // integer dot products, with the above
 
 }  // namespace sightline::attention::cpu

@@ -8,7 +8,7 @@ namespace sightline::attention::cpu {
 std::span<const Kernel> kernels() {
   static const std::array kRows {
 #if defined(__x86_64__) || defined(_M_X64)
-    kAvx512, kAvx2,
+    kAvx512Vnni, kAvx512, kAvxVnni, kAvx2,
 #endif
         kPortable
   };

@@ -33,9 +33,12 @@ struct Kernel {
                  float* scratch, const State& state);
 };
 
-/// Scaled queries, folded queries, logits, and one bias per row.
+/// Floats of memory that a kernel works in for a tile of so many rows: queries, a row's
+/// temporaries, logits, digits, and three numbers a row.
 constexpr size_t scratch_floats(int rows, int head_dim) {
-  return static_cast<size_t>(rows) * static_cast<size_t>(2 * head_dim + kBlockTokens + 16);
+  const size_t widest = static_cast<size_t>(head_dim > kBlockTokens ? head_dim : kBlockTokens);
+  const size_t row = static_cast<size_t>(head_dim) + widest + kBlockTokens + widest / 2 + 3;
+  return static_cast<size_t>((rows + 15) / 16 * 16) * row;
 }
 
 /// Rows this build has, fastest first; the last one, `portable`, runs everywhere.
@@ -48,7 +51,9 @@ const Kernel* choose_kernel(std::string_view name = {});
 extern const Kernel kPortable;
 #if defined(__x86_64__) || defined(_M_X64)
 extern const Kernel kAvx2;
+extern const Kernel kAvxVnni;
 extern const Kernel kAvx512;
+extern const Kernel kAvx512Vnni;
 #endif
 
 }  // namespace sightline::attention::cpu

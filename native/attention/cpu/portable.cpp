@@ -4,16 +4,28 @@
 #include <limits>
 
 #include "attention/cpu/kernel.h"
-#include "attention/half.h"
+#include "attention/cpu/sources.h"
 
 namespace sightline::attention::cpu {
 namespace {
 
 struct Half;
+struct E4m3;
+
+/// Arrays whose loops a compiler turns into what vectors the baseline has.
 struct V {
   static constexpr int kWidth = 8;
   static constexpr int kRows = 4;
+  static constexpr int kIntegerRows = 4;
+  static constexpr int kDotBias = 0;
   float lane[kWidth];
+
+  struct Sums {
+    int32_t lane[kWidth];
+  };
+  struct Bytes {
+    uint8_t byte[4 * kWidth];
+  };
 
   template <typename F>
   static V each(F&& f) {
@@ -31,11 +43,9 @@ struct V {
       return half_to_float(bits);
     });
   }
-  static V load(const uint8_t* p) {
-    return each([&](int i) { return float{p[i] * 1.0f}; });
-  }
-  static V load(const int8_t* p) {
-    return each([&](int i) { return float{p[i] * 1.0f}; });
+  static V load(const E4m3* p) {
+    const auto* codes = reinterpret_cast<const uint8_t*>(p);
+    return each([&](int i) { return e4m3_to_float(codes[i]) * 0x1p-8f; });
   }
   void store(float* p) const {
     for (int i = 0; i < kWidth; i++) p[i] = lane[i];
@@ -47,8 +57,17 @@ struct V {
   static V fma(V a, V b, V c) {
     return each([&](int i) { return a.lane[i] * b.lane[i] + c.lane[i]; });
   }
+  static V mul(V a, V b) {
+    return each([&](int i) { return a.lane[i] * b.lane[i]; });
+  }
+  static V add(V a, V b) {
+    return each([&](int i) { return a.lane[i] + b.lane[i]; });
+  }
   static V max(V a, V b) {
     return each([&](int i) { return a.lane[i] > b.lane[i] ? a.lane[i] : b.lane[i]; });
+  }
+  static V magnitude(V a) {
+    return each([&](int i) { return std::fabs(a.lane[i]); });
   }
   static V round(V a) {
     return each([&](int i) { return std::nearbyint(a.lane[i]); });
@@ -69,11 +88,35 @@ struct V {
     for (float x : a.lane) top = x > top ? x : top;
     return top;
   }
-  static V mul(V a, V b) {
-    return each([&](int i) { return a.lane[i] * b.lane[i]; });
+
+  static Sums no_sums() { return Sums{}; }
+  static Bytes load_bytes(const uint8_t* p) {
+    Bytes bytes;
+    std::memcpy(bytes.byte, p, sizeof bytes.byte);
+    return bytes;
   }
-  static V add(V a, V b) {
-    return each([&](int i) { return a.lane[i] + b.lane[i]; });
+  template <int kBits, int kShift>
+  static Bytes field(Bytes bytes) {
+    for (uint8_t& byte : bytes.byte)
+      byte = static_cast<uint8_t>(byte >> kShift & ((1 << kBits) - 1));
+    return bytes;
+  }
+  static Sums dot4(Sums sums, const Bytes& codes, const int8_t* digits) {
+    for (int i = 0; i < kWidth; i++)
+      for (int j = 0; j < 4; j++) sums.lane[i] += codes.byte[4 * i + j] * digits[j];
+    return sums;
+  }
+  static V combine(const Sums& high, const Sums& low, int32_t offset) {
+    return each(
+        [&](int i) { return static_cast<float>(high.lane[i] * 128 + low.lane[i] + offset); });
+  }
+  static void store_digits(V numbers, int8_t* high, int8_t* low) {
+    for (int i = 0; i < kWidth; i++) {
+      const auto number = static_cast<int32_t>(numbers.lane[i]);
+      const int32_t top = (number + 64) >> 7;
+      high[i] = static_cast<int8_t>(top);
+      low[i] = static_cast<int8_t>(number - top * 128);
+    }
   }
 };
 

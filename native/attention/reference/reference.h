@@ -1,15 +1,14 @@
 #pragma once
-// Attention in double precision, straight from the formula in attention.h: what kernels are held
-// to.
+// Attention as the formula says, in double precision: what every kernel is compared with.
 
 #include "attention/attention.h"
 
 namespace sightline::attention {
 
-void attend_reference(const Problem& problem);
+/// An element as a copy stores it; `index` counts the tokens that the copy holds.
+double key_at(const Copy& copy, int kv_head, int head_dim, int index, int channel);
+double value_at(const Copy& copy, int kv_head, int head_dim, int index, int channel);
 
-/// One element of a block as its format defines it; token counts within the block.
-double key_at(const Block& block, bool coded, int kv_head, int head_dim, int token, int channel);
-double value_at(const Block& block, bool coded, int kv_head, int head_dim, int token, int channel);
+void attend_reference(const Problem& problem);
 
 }  // namespace sightline::attention

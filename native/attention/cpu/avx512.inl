@@ -1,0 +1,72 @@
+// The vector of AVX-512, with the dot product that `Dot` gives: dot4(sums, codes, digits).
+
+struct Half;
+struct E4m3;
+
+template <typename Dot>
+struct Vector512 : Dot {
+  static constexpr int kWidth = 16;
+  static constexpr int kRows = 8;  // 16 sums of 32 registers
+  static constexpr int kIntegerRows = 8;
+  static constexpr int kDotBias = 0;
+  using V = Vector512;
+  using Sums = __m512i;
+  using Bytes = __m512i;
+  __m512 lanes;
+
+  static V make(__m512 lanes) {
+    V v;
+    v.lanes = lanes;
+    return v;
+  }
+  static V load(const float* p) { return make(_mm512_loadu_ps(p)); }
+  static V load(const Half* p) {
+    return make(_mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p))));
+  }
+  static V load(const E4m3* p) {
+    const __m256i codes =
+        _mm256_cvtepu8_epi16(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
+    const __m256i sign = _mm256_slli_epi16(_mm256_and_si256(codes, _mm256_set1_epi16(0x80)), 8);
+    const __m256i rest = _mm256_slli_epi16(_mm256_and_si256(codes, _mm256_set1_epi16(0x7f)), 7);
+    return make(_mm512_cvtph_ps(_mm256_or_si256(sign, rest)));
+  }
+  void store(float* p) const { _mm512_storeu_ps(p, lanes); }
+  static V broadcast(float x) { return make(_mm512_set1_ps(x)); }
+  static V zero() { return make(_mm512_setzero_ps()); }
+  static V fma(V a, V b, V c) { return make(_mm512_fmadd_ps(a.lanes, b.lanes, c.lanes)); }
+  static V mul(V a, V b) { return make(_mm512_mul_ps(a.lanes, b.lanes)); }
+  static V add(V a, V b) { return make(_mm512_add_ps(a.lanes, b.lanes)); }
+  static V max(V a, V b) { return make(_mm512_max_ps(a.lanes, b.lanes)); }
+  static V magnitude(V a) { return make(_mm512_abs_ps(a.lanes)); }
+  static V round(V a) {
+    return make(_mm512_roundscale_ps(a.lanes, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
+  }
+  static V pow2(V a) { return make(_mm512_scalef_ps(_mm512_set1_ps(1.0f), a.lanes)); }
+  static float sum(V a) { return _mm512_reduce_add_ps(a.lanes); }
+  static float largest(V a) { return _mm512_reduce_max_ps(a.lanes); }
+
+  static Sums no_sums() { return _mm512_setzero_si512(); }
+  static Bytes load_bytes(const uint8_t* p) { return _mm512_loadu_si512(p); }
+  template <int kBits, int kShift>
+  static Bytes field(Bytes bytes) {
+    const Bytes shifted = kShift == 0 ? bytes : _mm512_srli_epi16(bytes, kShift);
+    return _mm512_and_si512(shifted, _mm512_set1_epi8((1 << kBits) - 1));
+  }
+  static V combine(Sums high, Sums low, int32_t offset) {
+    const __m512i sum = _mm512_add_epi32(_mm512_slli_epi32(high, 7), low);
+    return make(_mm512_cvtepi32_ps(_mm512_add_epi32(sum, _mm512_set1_epi32(offset))));
+  }
+  static void store_digits(V numbers, int8_t* high, int8_t* low) {
+    const __m512i number = _mm512_cvtps_epi32(numbers.lanes);
+    const __m512i tops = _mm512_srai_epi32(_mm512_add_epi32(number, _mm512_set1_epi32(64)), 7);
+    const __m512i rest = _mm512_sub_epi32(number, _mm512_slli_epi32(tops, 7));
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(high), _mm512_cvtepi32_epi8(tops));
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(low), _mm512_cvtepi32_epi8(rest));
+  }
+};
+
+inline __m512i four_digits512(const int8_t* digits) {
+  int32_t four;
+  std::memcpy(&four, digits, sizeof four);
+  return _mm512_set1_epi32(four);
+}

@@ -1,0 +1,13 @@
+#pragma once
+// What body.inl needs, included before a file's target region: nothing shared may be compiled for a
+// newer processor than the baseline.
+
+#include "attention/attention.h"
+#include "attention/cpu/kernel.h"
+#include "attention/format/format.h"
+#include "attention/format/fp8.h"
+#include "attention/format/int2.h"
+#include "attention/format/int4.h"
+#include "attention/format/int8.h"
+#include "attention/format/lowrank.h"
+#include "attention/half.h"

@@ -1,0 +1,101 @@
+// The formats read element by element, straight from the coordinate maps in format/.
+
+#include <cassert>
+
+#include "attention/format/format.h"
+#include "attention/format/fp8.h"
+#include "attention/format/int2.h"
+#include "attention/format/int4.h"
+#include "attention/format/int8.h"
+#include "attention/format/lowrank.h"
+#include "attention/half.h"
+#include "attention/reference/reference.h"
+
+namespace sightline::attention {
+namespace {
+
+double half_of(const std::byte* data, int index) {
+  return half_to_float(at_offset<uint16_t>(data, 0)[index]);
+}
+
+int byte_of(const std::byte* data, int index) { return std::to_integer<int>(data[index]); }
+
+const std::byte* part_of(const Copy& copy, int kv_head, int head_dim) {
+  return copy.data + part_bytes(copy.tier, copy.extent(head_dim)) * static_cast<size_t>(kv_head);
+}
+
+double grouped_value(const std::byte* v, const Extent& e, const GroupedValues& layout, int bits,
+                     int t, int c) {
+  const int run = 32 / bits;  // tokens whose codes share four bytes
+  const int byte = ((t / run) * e.head_dim + c) * 4 + t % 4;
+  const int code = byte_of(v, byte) >> (t % run / 4 * bits) & ((1 << bits) - 1);
+  const int at = c / layout.group * e.capacity + t;
+  return half_of(v + layout.zero, at) + half_of(v + layout.scale, at) * code;
+}
+
+}  // namespace
+
+double key_at(const Copy& copy, int kv_head, int head_dim, int t, int c) {
+  const Extent e = copy.extent(head_dim);
+  const std::byte* k = part_of(copy, kv_head, head_dim);
+  switch (copy.tier.k) {
+    case Format::fp16:
+      return half_of(k, c * e.capacity + t);
+    case Format::fp8: {
+      const Fp8Layout layout(e);
+      const auto code = static_cast<uint8_t>(byte_of(k, c * e.capacity + t));
+      return double{e4m3_to_float(code)} * half_of(k + layout.scale, 0);
+    }
+    case Format::int8: {
+      const Int8Keys layout(e);
+      const int code = byte_of(k, (c / 4 * e.capacity + t) * 4 + c % 4);
+      return half_of(k + layout.zero, c) + half_of(k + layout.scale, c) * code;
+    }
+    case Format::int4: {
+      const Int4Keys layout(e);
+      const int byte = byte_of(k, (c / 8 * e.capacity + t) * 4 + c % 4);
+      const int code = c % 8 < 4 ? byte & 15 : byte >> 4;
+      return half_of(k + layout.zero, c) + half_of(k + layout.scale, c) * code;
+    }
+    case Format::lowrank: {
+      const LowrankKeys layout(e);
+      double sum = 0;
+      for (int r = 0; r < e.rank; r++)
+        sum += half_of(k, r * e.capacity + t) * half_of(k + layout.basis, r * e.head_dim + c);
+      return sum;
+    }
+    case Format::int2:
+      break;
+  }
+  assert(!"no format of keys");
+  return 0;
+}
+
+double value_at(const Copy& copy, int kv_head, int head_dim, int t, int c) {
+  const Extent e = copy.extent(head_dim);
+  const std::byte* v = part_of(copy, kv_head, head_dim) + values_offset(copy.tier, e);
+  switch (copy.tier.v) {
+    case Format::fp16:
+      return half_of(v, t * e.head_dim + c);
+    case Format::fp8: {
+      const Fp8Layout layout(e);
+      const auto code = static_cast<uint8_t>(byte_of(v, t * e.head_dim + c));
+      return double{e4m3_to_float(code)} * half_of(v + layout.scale, 0);
+    }
+    case Format::int8: {
+      const Int8Values layout(e);
+      const int code = byte_of(v, (t / 4 * e.head_dim + c) * 4 + t % 4) - kInt8ValueBias;
+      return half_of(v + layout.scale, t) * code;
+    }
+    case Format::int4:
+      return grouped_value(v, e, int4_values(e), 4, t, c);
+    case Format::int2:
+      return grouped_value(v, e, int2_values(e), 2, t, c);
+    case Format::lowrank:
+      break;
+  }
+  assert(!"no format of values");
+  return 0;
+}
+
+}  // namespace sightline::attention
