@@ -5,6 +5,7 @@
 #include <cmath>
 #include <limits>
 #include <new>
+#include <numbers>
 
 namespace sightline::attention::cpu {
 namespace {
@@ -29,8 +30,8 @@ void merge(const State& a, const State& b, int rows, int head_dim) {
   for (int r = 0; r < rows; r++) {
     const float m = std::max(a.m[r], b.m[r]);
     if (m == -std::numeric_limits<float>::infinity()) continue;
-    const float keep = std::exp(a.m[r] - m);
-    const float take = std::exp(b.m[r] - m);
+    const float keep = std::exp2(a.m[r] - m);
+    const float take = std::exp2(b.m[r] - m);
     a.m[r] = m;
     a.l[r] = a.l[r] * keep + b.l[r] * take;
     for (int c = 0; c < head_dim; c++) {
@@ -53,8 +54,8 @@ float* Workspace::reserve(size_t floats) {
 }
 
 Plan Plan::make(const Shape& shape, std::span<const int32_t> visible, std::span<const Block> blocks,
-                int threads) {
-  Plan plan{shape, {}, 1, threads};
+                int threads, int observed) {
+  Plan plan{shape, {}, 1, threads, observed};
   const int longest = std::max(1, kTileRows / shape.group());
   const auto reads_alike = [&](int32_t a, int32_t b) {
     return std::all_of(blocks.begin(), blocks.end(),
@@ -98,7 +99,9 @@ size_t Plan::thread_floats() const {
 
 size_t Plan::workspace_floats() const {
   const size_t parts = splits > 1 ? static_cast<size_t>(units()) : 0;
-  return thread_floats() * static_cast<size_t>(threads) + part_floats() * parts;
+  const size_t masses = tiles.size() * static_cast<size_t>(shape.kv_heads);
+  return thread_floats() * static_cast<size_t>(threads) + part_floats() * parts +
+         aligned(static_cast<size_t>(observed)) * masses;
 }
 
 Attention::Attention(const Kernel& kernel, Plan plan, const Problem& problem, float* workspace)
@@ -110,6 +113,11 @@ Attention::Attention(const Kernel& kernel, Plan plan, const Problem& problem, fl
                                                     static_cast<size_t>(plan_.shape.kv_heads))) {
   const size_t groups = plan_.tiles.size() * static_cast<size_t>(plan_.shape.kv_heads);
   for (size_t g = 0; g < groups; g++) pending_[g].store(plan_.splits, std::memory_order_relaxed);
+  if (plan_.observed == 0) return;
+  const auto kv_heads = static_cast<size_t>(plan_.shape.kv_heads);
+  observing_ = std::make_unique<std::atomic<int>[]>(kv_heads);
+  for (size_t h = 0; h < kv_heads; h++)
+    observing_[h].store(static_cast<int>(plan_.tiles.size()), std::memory_order_relaxed);
 }
 
 void Attention::work(int thread) {
@@ -154,7 +162,45 @@ void Attention::attend_unit(int unit, int thread) {
   const State whole = plan_.splits > 1 ? part(tile, kv_head, 0) : state;
   for (int s = 1; s < plan_.splits; s++)
     merge(whole, part(tile, kv_head, s), tile_rows, plan_.shape.head_dim);
+  add_sink(whole, tile, kv_head);
   finish(whole, tile, kv_head);
+  if (plan_.observed > 0) observe(whole, tile, kv_head, scratch);
+}
+
+/// Where a tile's attention to the observed tokens is kept until all tiles have theirs.
+float* Attention::mass(int tile, int kv_head) const {
+  const size_t parts = plan_.splits > 1 ? static_cast<size_t>(plan_.units()) : 0;
+  float* base = workspace_ + plan_.thread_floats() * static_cast<size_t>(plan_.threads) +
+                plan_.part_floats() * parts;
+  return base + aligned(static_cast<size_t>(plan_.observed)) *
+                    static_cast<size_t>(tile * plan_.shape.kv_heads + kv_head);
+}
+
+void Attention::observe(const State& state, int tile, int kv_head, float* scratch) {
+  kernel_.observe(problem_, kv_head, plan_.tiles[static_cast<size_t>(tile)], scratch, state,
+                  mass(tile, kv_head));
+  // The last one adds the tiles up in their order, so that the sum does not depend on the threads.
+  auto& observing = observing_[static_cast<size_t>(kv_head)];
+  if (observing.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
+  const Received& received = problem_.received;
+  float* total = received.mass + kv_head * received.stride;
+  for (size_t i = 0; i < plan_.tiles.size(); i++)
+    for (int t = 0; t < received.count; t++) total[t] += mass(static_cast<int>(i), kv_head)[t];
+}
+
+/// A model's attention sinks: one more position that has no value.
+void Attention::add_sink(const State& state, int tile, int kv_head) const {
+  if (problem_.sinks == nullptr) return;
+  const Shape& shape = plan_.shape;
+  for (int r = 0; r < plan_.tiles[static_cast<size_t>(tile)].count * shape.group(); r++) {
+    const float sink =
+        problem_.sinks[kv_head * shape.group() + r % shape.group()] * std::numbers::log2e_v<float>;
+    const float m = std::max(state.m[r], sink);
+    const float keep = std::exp2(state.m[r] - m);
+    state.l[r] = state.l[r] * keep + std::exp2(sink - m);
+    for (int c = 0; c < shape.head_dim; c++) state.o[r * shape.head_dim + c] *= keep;
+    state.m[r] = m;
+  }
 }
 
 void Attention::finish(const State& state, int tile, int kv_head) const {
@@ -162,14 +208,7 @@ void Attention::finish(const State& state, int tile, int kv_head) const {
   const Tile& queries = plan_.tiles[static_cast<size_t>(tile)];
   for (int r = 0; r < queries.count * shape.group(); r++) {
     const int head = kv_head * shape.group() + r % shape.group();
-    float total = state.l[r];
-    float weight = 1.0f;
-    if (problem_.sinks != nullptr) {
-      const float m = std::max(state.m[r], problem_.sinks[head]);
-      weight = std::exp(state.m[r] - m);
-      total = total * weight + std::exp(problem_.sinks[head] - m);
-    }
-    const float scale = total > 0.0f ? weight / total : 0.0f;
+    const float scale = state.l[r] > 0.0f ? 1.0f / state.l[r] : 0.0f;
     float* out = problem_.out.row(queries.first + r / shape.group(), head);
     const float* sum = state.o + static_cast<ptrdiff_t>(r) * shape.head_dim;
     for (int c = 0; c < shape.head_dim; c++) out[c] = sum[c] * scale;

@@ -33,11 +33,12 @@ struct Plan {
   std::vector<Tile> tiles;
   int splits;  // parts of the blocks, 1 when there are enough tiles
   int threads;
+  int observed;  // tokens whose attention received is asked for
 
   /// `visible` and `blocks` as in Problem. Cuts tiles where the copy that a block is read from
   /// changes.
   static Plan make(const Shape& shape, std::span<const int32_t> visible,
-                   std::span<const Block> blocks, int threads);
+                   std::span<const Block> blocks, int threads, int observed = 0);
 
   int units() const { return static_cast<int>(tiles.size()) * shape.kv_heads * splits; }
   /// Floats that `attend` needs in its workspace.
@@ -60,14 +61,18 @@ class Attention {
  private:
   void attend_unit(int unit, int thread);
   State part(int tile, int kv_head, int split) const;
+  float* mass(int tile, int kv_head) const;
+  void add_sink(const State& state, int tile, int kv_head) const;
   void finish(const State& state, int tile, int kv_head) const;
+  void observe(const State& state, int tile, int kv_head, float* scratch);
 
   const Kernel& kernel_;
   Plan plan_;
   Problem problem_;
   float* workspace_;
   std::atomic<int> next_{0};
-  std::unique_ptr<std::atomic<int>[]> pending_;  // [tiles * kv_heads] parts still missing
+  std::unique_ptr<std::atomic<int>[]> pending_;    // [tiles * kv_heads] parts still missing
+  std::unique_ptr<std::atomic<int>[]> observing_;  // [kv_heads] tiles not observed yet
 };
 
 }  // namespace sightline::attention::cpu

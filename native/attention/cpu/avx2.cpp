@@ -16,8 +16,8 @@ namespace {
 #include "attention/cpu/avx2.inl"
 
 struct Multiplies {
-  static __m256i dot4(__m256i sums, __m256i codes, const int8_t* digits) {
-    const __m256i pairs = _mm256_maddubs_epi16(codes, four_digits256(digits));
+  static __m256i dot4(__m256i sums, __m256i codes, __m256i digits) {
+    const __m256i pairs = _mm256_maddubs_epi16(codes, digits);
     return _mm256_add_epi32(sums, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
   }
 };
@@ -31,5 +31,5 @@ using V = Vector256<Multiplies>;
 SIGHTLINE_TARGET_END
 
 namespace sightline::attention::cpu {
-const Kernel kAvx2{"avx2", has_avx2, attend};
+const Kernel kAvx2{"avx2", has_avx2, attend, observe};
 }

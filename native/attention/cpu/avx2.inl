@@ -7,11 +7,13 @@ template <typename Dot>
 struct Vector256 : Dot {
   static constexpr int kWidth = 8;
   static constexpr int kRows = 6;         // 12 sums, 2 rows of b and a broadcast fit 16 registers
-  static constexpr int kIntegerRows = 6;  // 12 sums, the codes, a product and a constant
+  static constexpr int kIntegerRows = 2;  // 8 sums, 2 codes, digits, products and a constant
+  static constexpr int kPanels = 1;
   static constexpr int kDotBias = 0;
   using V = Vector256;
   using Sums = __m256i;
   using Bytes = __m256i;
+  using Digits = __m256i;
   __m256 lanes;
 
   static V make(__m256 lanes) {
@@ -19,6 +21,7 @@ struct Vector256 : Dot {
     v.lanes = lanes;
     return v;
   }
+  static void prefetch(const void* p) { _mm_prefetch(static_cast<const char*>(p), _MM_HINT_T0); }
   static V load(const float* p) { return make(_mm256_loadu_ps(p)); }
   static V load(const Half* p) {
     return make(_mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p))));
@@ -35,14 +38,15 @@ struct Vector256 : Dot {
   static V fma(V a, V b, V c) { return make(_mm256_fmadd_ps(a.lanes, b.lanes, c.lanes)); }
   static V mul(V a, V b) { return make(_mm256_mul_ps(a.lanes, b.lanes)); }
   static V add(V a, V b) { return make(_mm256_add_ps(a.lanes, b.lanes)); }
+  static V sub(V a, V b) { return make(_mm256_sub_ps(a.lanes, b.lanes)); }
   static V max(V a, V b) { return make(_mm256_max_ps(a.lanes, b.lanes)); }
   static V magnitude(V a) { return make(_mm256_andnot_ps(_mm256_set1_ps(-0.0f), a.lanes)); }
   static V round(V a) {
     return make(_mm256_round_ps(a.lanes, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
   }
-  static V pow2(V a) {
-    const __m256i biased = _mm256_add_epi32(_mm256_cvtps_epi32(a.lanes), _mm256_set1_epi32(127));
-    return make(_mm256_castsi256_ps(_mm256_slli_epi32(biased, 23)));
+  static V scale2(V a, V n) {
+    const __m256i biased = _mm256_add_epi32(_mm256_cvtps_epi32(n.lanes), _mm256_set1_epi32(127));
+    return mul(a, make(_mm256_castsi256_ps(_mm256_slli_epi32(biased, 23))));
   }
   static float sum(V a) {
     __m128 x = _mm_add_ps(_mm256_castps256_ps128(a.lanes), _mm256_extractf128_ps(a.lanes, 1));
@@ -59,6 +63,11 @@ struct Vector256 : Dot {
   static Bytes load_bytes(const uint8_t* p) {
     return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
   }
+  static Digits load_digits(const int8_t* p) {
+    int32_t four;
+    std::memcpy(&four, p, sizeof four);
+    return _mm256_set1_epi32(four);
+  }
   template <int kBits, int kShift>
   static Bytes field(Bytes bytes) {
     const Bytes shifted = kShift == 0 ? bytes : _mm256_srli_epi16(bytes, kShift);
@@ -68,21 +77,33 @@ struct Vector256 : Dot {
     const __m256i sum = _mm256_add_epi32(_mm256_slli_epi32(high, 7), low);
     return make(_mm256_cvtepi32_ps(_mm256_add_epi32(sum, _mm256_set1_epi32(offset))));
   }
-  static void store_digits(V numbers, int8_t* high, int8_t* low) {
-    const __m256i number = _mm256_cvtps_epi32(numbers.lanes);
-    const __m256i tops = _mm256_srai_epi32(_mm256_add_epi32(number, _mm256_set1_epi32(64)), 7);
-    store_bytes(tops, high);
-    store_bytes(_mm256_sub_epi32(number, _mm256_slli_epi32(tops, 7)), low);
+  static int32_t sum(Sums a) {
+    __m128i x = _mm_add_epi32(_mm256_castsi256_si128(a), _mm256_extracti128_si256(a, 1));
+    x = _mm_add_epi32(x, _mm_unpackhi_epi64(x, x));
+    return _mm_cvtsi128_si32(x) + _mm_extract_epi32(x, 1);
   }
-  static void store_bytes(__m256i numbers, int8_t* p) {
-    const __m128i words =
-        _mm_packs_epi32(_mm256_castsi256_si128(numbers), _mm256_extracti128_si256(numbers, 1));
-    _mm_storel_epi64(reinterpret_cast<__m128i*>(p), _mm_packs_epi16(words, words));
+  static Sums cut(const V (&numbers)[4], int8_t* high, int8_t* low, Sums sums) {
+    const __m256i one = words(numbers[0], numbers[1]);
+    const __m256i two = words(numbers[2], numbers[3]);
+    const __m256i tops_one = tops(one);
+    const __m256i tops_two = tops(two);
+    store_in_order(_mm256_packs_epi16(tops_one, tops_two), high);
+    store_in_order(_mm256_packs_epi16(_mm256_sub_epi16(one, _mm256_slli_epi16(tops_one, 7)),
+                                      _mm256_sub_epi16(two, _mm256_slli_epi16(tops_two, 7))),
+                   low);
+    // The sum of two numbers fits 16 bits.
+    return _mm256_add_epi32(sums,
+                            _mm256_madd_epi16(_mm256_add_epi16(one, two), _mm256_set1_epi16(1)));
+  }
+  static __m256i words(V a, V b) {
+    return _mm256_packs_epi32(_mm256_cvtps_epi32(a.lanes), _mm256_cvtps_epi32(b.lanes));
+  }
+  static __m256i tops(__m256i numbers) {
+    return _mm256_srai_epi16(_mm256_add_epi16(numbers, _mm256_set1_epi16(64)), 7);
+  }
+  /// Packing works within halves: four bytes of each vector, vector by vector.
+  static void store_in_order(__m256i bytes, int8_t* p) {
+    const __m256i order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), _mm256_permutevar8x32_epi32(bytes, order));
   }
 };
-
-inline __m256i four_digits256(const int8_t* digits) {
-  int32_t four;
-  std::memcpy(&four, digits, sizeof four);
-  return _mm256_set1_epi32(four);
-}

@@ -16,8 +16,8 @@ namespace {
 #include "attention/cpu/avx512.inl"
 
 struct Multiplies {
-  static __m512i dot4(__m512i sums, __m512i codes, const int8_t* digits) {
-    const __m512i pairs = _mm512_maddubs_epi16(codes, four_digits512(digits));
+  static __m512i dot4(__m512i sums, __m512i codes, __m512i digits) {
+    const __m512i pairs = _mm512_maddubs_epi16(codes, digits);
     return _mm512_add_epi32(sums, _mm512_madd_epi16(pairs, _mm512_set1_epi16(1)));
   }
 };
@@ -31,5 +31,5 @@ using V = Vector512<Multiplies>;
 SIGHTLINE_TARGET_END
 
 namespace sightline::attention::cpu {
-const Kernel kAvx512{"avx512", has_avx512, attend};
+const Kernel kAvx512{"avx512", has_avx512, attend, observe};
 }

@@ -7,11 +7,13 @@ template <typename Dot>
 struct Vector512 : Dot {
   static constexpr int kWidth = 16;
   static constexpr int kRows = 8;  // 16 sums of 32 registers
-  static constexpr int kIntegerRows = 8;
+  static constexpr int kIntegerRows = 4;
+  static constexpr int kPanels = 2;
   static constexpr int kDotBias = 0;
   using V = Vector512;
   using Sums = __m512i;
   using Bytes = __m512i;
+  using Digits = __m512i;
   __m512 lanes;
 
   static V make(__m512 lanes) {
@@ -19,6 +21,7 @@ struct Vector512 : Dot {
     v.lanes = lanes;
     return v;
   }
+  static void prefetch(const void* p) { _mm_prefetch(static_cast<const char*>(p), _MM_HINT_T0); }
   static V load(const float* p) { return make(_mm512_loadu_ps(p)); }
   static V load(const Half* p) {
     return make(_mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p))));
@@ -36,17 +39,23 @@ struct Vector512 : Dot {
   static V fma(V a, V b, V c) { return make(_mm512_fmadd_ps(a.lanes, b.lanes, c.lanes)); }
   static V mul(V a, V b) { return make(_mm512_mul_ps(a.lanes, b.lanes)); }
   static V add(V a, V b) { return make(_mm512_add_ps(a.lanes, b.lanes)); }
+  static V sub(V a, V b) { return make(_mm512_sub_ps(a.lanes, b.lanes)); }
   static V max(V a, V b) { return make(_mm512_max_ps(a.lanes, b.lanes)); }
   static V magnitude(V a) { return make(_mm512_abs_ps(a.lanes)); }
   static V round(V a) {
     return make(_mm512_roundscale_ps(a.lanes, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
   }
-  static V pow2(V a) { return make(_mm512_scalef_ps(_mm512_set1_ps(1.0f), a.lanes)); }
+  static V scale2(V a, V n) { return make(_mm512_scalef_ps(a.lanes, n.lanes)); }
   static float sum(V a) { return _mm512_reduce_add_ps(a.lanes); }
   static float largest(V a) { return _mm512_reduce_max_ps(a.lanes); }
 
   static Sums no_sums() { return _mm512_setzero_si512(); }
   static Bytes load_bytes(const uint8_t* p) { return _mm512_loadu_si512(p); }
+  static Digits load_digits(const int8_t* p) {
+    int32_t four;
+    std::memcpy(&four, p, sizeof four);
+    return _mm512_set1_epi32(four);
+  }
   template <int kBits, int kShift>
   static Bytes field(Bytes bytes) {
     const Bytes shifted = kShift == 0 ? bytes : _mm512_srli_epi16(bytes, kShift);
@@ -56,17 +65,29 @@ struct Vector512 : Dot {
     const __m512i sum = _mm512_add_epi32(_mm512_slli_epi32(high, 7), low);
     return make(_mm512_cvtepi32_ps(_mm512_add_epi32(sum, _mm512_set1_epi32(offset))));
   }
-  static void store_digits(V numbers, int8_t* high, int8_t* low) {
-    const __m512i number = _mm512_cvtps_epi32(numbers.lanes);
-    const __m512i tops = _mm512_srai_epi32(_mm512_add_epi32(number, _mm512_set1_epi32(64)), 7);
-    const __m512i rest = _mm512_sub_epi32(number, _mm512_slli_epi32(tops, 7));
-    _mm_storeu_si128(reinterpret_cast<__m128i*>(high), _mm512_cvtepi32_epi8(tops));
-    _mm_storeu_si128(reinterpret_cast<__m128i*>(low), _mm512_cvtepi32_epi8(rest));
+  static int32_t sum(Sums a) { return _mm512_reduce_add_epi32(a); }
+  static Sums cut(const V (&numbers)[4], int8_t* high, int8_t* low, Sums sums) {
+    const __m512i one = words(numbers[0], numbers[1]);
+    const __m512i two = words(numbers[2], numbers[3]);
+    const __m512i tops_one = tops(one);
+    const __m512i tops_two = tops(two);
+    store_in_order(_mm512_packs_epi16(tops_one, tops_two), high);
+    store_in_order(_mm512_packs_epi16(_mm512_sub_epi16(one, _mm512_slli_epi16(tops_one, 7)),
+                                      _mm512_sub_epi16(two, _mm512_slli_epi16(tops_two, 7))),
+                   low);
+    // The sum of two numbers fits 16 bits.
+    return _mm512_add_epi32(sums,
+                            _mm512_madd_epi16(_mm512_add_epi16(one, two), _mm512_set1_epi16(1)));
+  }
+  static __m512i words(V a, V b) {
+    return _mm512_packs_epi32(_mm512_cvtps_epi32(a.lanes), _mm512_cvtps_epi32(b.lanes));
+  }
+  static __m512i tops(__m512i numbers) {
+    return _mm512_srai_epi16(_mm512_add_epi16(numbers, _mm512_set1_epi16(64)), 7);
+  }
+  /// Packing works within quarters: four bytes of each vector, vector by vector.
+  static void store_in_order(__m512i bytes, int8_t* p) {
+    const __m512i order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+    _mm512_storeu_si512(p, _mm512_permutexvar_epi32(order, bytes));
   }
 };
-
-inline __m512i four_digits512(const int8_t* digits) {
-  int32_t four;
-  std::memcpy(&four, digits, sizeof four);
-  return _mm512_set1_epi32(four);
-}

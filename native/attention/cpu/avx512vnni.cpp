@@ -16,8 +16,8 @@ namespace {
 #include "attention/cpu/avx512.inl"
 
 struct Vnni {
-  static __m512i dot4(__m512i sums, __m512i codes, const int8_t* digits) {
-    return _mm512_dpbusd_epi32(sums, codes, four_digits512(digits));
+  static __m512i dot4(__m512i sums, __m512i codes, __m512i digits) {
+    return _mm512_dpbusd_epi32(sums, codes, digits);
   }
 };
 
@@ -30,5 +30,5 @@ using V = Vector512<Vnni>;
 SIGHTLINE_TARGET_END
 
 namespace sightline::attention::cpu {
-const Kernel kAvx512Vnni{"avx512vnni", has_avx512vnni, attend};
+const Kernel kAvx512Vnni{"avx512vnni", has_avx512vnni, attend, observe};
 }

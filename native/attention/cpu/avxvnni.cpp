@@ -16,8 +16,8 @@ namespace {
 #include "attention/cpu/avx2.inl"
 
 struct Vnni {
-  static __m256i dot4(__m256i sums, __m256i codes, const int8_t* digits) {
-    return _mm256_dpbusd_avx_epi32(sums, codes, four_digits256(digits));
+  static __m256i dot4(__m256i sums, __m256i codes, __m256i digits) {
+    return _mm256_dpbusd_avx_epi32(sums, codes, digits);
   }
 };
 
@@ -30,5 +30,5 @@ using V = Vector256<Vnni>;
 SIGHTLINE_TARGET_END
 
 namespace sightline::attention::cpu {
-const Kernel kAvxVnni{"avxvnni", has_avxvnni, attend};
+const Kernel kAvxVnni{"avxvnni", has_avxvnni, attend, observe};
 }

@@ -3,9 +3,10 @@
 //
 //   V::kWidth lanes (divides 16)
 //   load(const float* | const Half* | const E4m3*)  store(float*)  broadcast(float)  zero()
-//   fma(a, b, c) = a * b + c  mul(a, b)  add(a, b)  max(a, b)  magnitude(a)  round(a)
-//   pow2(a) = 2^a for integral a in [-126, 0]  sum(a)  largest(a)
-//   V::kRows rows of a float product's register tile
+//   fma(a, b, c) = a * b + c  mul(a, b)  add(a, b)  sub(a, b)  max(a, b)  magnitude(a)  round(a)
+//   scale2(a, n) = a * 2^n for integral n in [-126, 0]  sum(a)  largest(a)
+//   prefetch(address)
+//   V::kRows, V::kPanels rows and panels of a float product's register tile
 //
 // and for integer products, on kWidth sums of 32 bits and 4 * kWidth bytes:
 //
@@ -14,8 +15,9 @@
 //   dot4(sums, codes, digits): adds code * digit of four neighbours, the digits being the same four
 //     for all lanes; a code counts as code - kDotBias
 //   combine(high, low, offset) = 128 * high + low + offset, as floats
-//   store_digits(numbers, high, low)
-//   V::kIntegerRows rows of an integer product's register tile
+//   cut(numbers[4], high, low, sums): rounds the numbers, stores their digits, and adds them up
+//     somehow over the sums'; sum(sums)
+//   V::kIntegerRows rows of an integer product's register tile; its panels are kPanels too
 
 struct Half {
   uint16_t bits;
@@ -37,33 +39,21 @@ inline const T* at(const std::byte* part, size_t offset) {
 
 #include "attention/cpu/product.inl"
 
-/// exp(x) for x <= 0; below -87 the result is flushed to that of -87 (1.6e-38).
-/// Relative error < 2e-7: 2^n * e^f with |f| <= ln 2 / 2, e^f by a degree-6 Taylor polynomial.
-inline V exp_nonpositive(V x) {
-  x = V::max(x, V::broadcast(-87.0f));
-  const V n = V::round(V::mul(x, V::broadcast(1.44269504f)));
-  V f = V::fma(n, V::broadcast(-0.693145752f), x);  // ln 2 in two parts keeps f exact
-  f = V::fma(n, V::broadcast(-1.42860677e-6f), f);
-  V p = V::broadcast(1.0f / 720);
-  p = V::fma(p, f, V::broadcast(1.0f / 120));
-  p = V::fma(p, f, V::broadcast(1.0f / 24));
-  p = V::fma(p, f, V::broadcast(1.0f / 6));
-  p = V::fma(p, f, V::broadcast(0.5f));
-  p = V::fma(p, f, V::broadcast(1.0f));
-  p = V::fma(p, f, V::broadcast(1.0f));
-  return V::mul(p, V::pow2(n));
-}
+inline constexpr float kLog2E = 1.44269504f;
 
-/// out = x * factor, element by element; returns the largest magnitude of the result.
-template <typename T>
-inline float scaled(const float* x, const T* factor, int count, float* out) {
-  V largest = V::zero();
-  for (int i = 0; i < count; i += V::kWidth) {
-    const V product = V::mul(V::load(x + i), V::load(factor + i));
-    product.store(out + i);
-    largest = V::max(largest, V::magnitude(product));
-  }
-  return V::largest(largest);
+/// 2^x for x <= 0; below -126 the result is that of -126. Relative error < 3e-7: 2^n * 2^f with
+/// |f| <= 1/2, 2^f by the polynomial of degree 5 with the least relative error (7.5e-8, Remez).
+inline V exp2_nonpositive(V x) {
+  x = V::max(x, V::broadcast(-126.0f));
+  const V n = V::round(x);
+  const V f = V::sub(x, n);
+  V p = V::broadcast(1.32764767e-3f);
+  p = V::fma(p, f, V::broadcast(9.67554e-3f));
+  p = V::fma(p, f, V::broadcast(5.550713e-2f));
+  p = V::fma(p, f, V::broadcast(2.402212e-1f));
+  p = V::fma(p, f, V::broadcast(6.93146969e-1f));
+  p = V::fma(p, f, V::broadcast(1.00000007f));
+  return V::scale2(p, n);
 }
 
 template <typename T>
@@ -81,35 +71,42 @@ struct Rows {
   float* temporary;      // [count][head_dim]
   float* logits;         // [count][kBlockTokens], then weights
   DigitRows numbers;
+  Grid grid;  // of the block at hand
 
   const float* query(int r) const { return queries + area(r, head_dim); }
   float* temporary_row(int r) const { return temporary + area(r, head_dim); }
   float* logits_row(int r) const { return logits + area(r, kBlockTokens); }
 };
 
-/// Keys whose grids belong to the channels: the scales fold into the queries, the zero points give
-/// one number a row.
-template <typename C>
-inline void channel_logits(const Rows& rows, const std::byte* k, size_t scale, size_t zero,
-                           int capacity, int columns) {
-  for (int r = 0; r < rows.count; r++) {
-    float* folded = rows.temporary;
-    const float largest = scaled(rows.query(r), at<Half>(k, scale), rows.head_dim, folded);
-    set_digits(rows.numbers, r, folded, rows.head_dim, largest);
-    rows.numbers.bias[r] = dot(rows.query(r), at<Half>(k, zero), rows.head_dim);
-  }
-  integer_product<C, false>(rows.count, rows.numbers, at<uint8_t>(k, 0), area(capacity, 4),
-                            rows.head_dim, rows.logits, kBlockTokens, columns);
+template <typename T>
+inline Panels<T> panels(const std::byte* data, size_t stride, const std::byte* next) {
+  return {reinterpret_cast<const T*>(data), stride, next == nullptr ? 0 : next - data};
 }
 
-/// logits = queries * keys, for the first `columns` tokens.
-inline void multiply_keys(const Rows& rows, const Copy& copy, const std::byte* k, int columns) {
+/// Keys whose grids belong to the channels: the scales fold into the queries, the zero points give
+/// one number a row.
+template <typename C, typename Layout>
+inline void channel_logits(const Rows& rows, const std::byte* k, const Layout& layout,
+                           const std::byte* next, int columns) {
+  load_grid(at<Half>(k, layout.scale), rows.head_dim, rows.grid.factor);
+  load_grid(at<Half>(k, layout.zero), rows.head_dim, rows.grid.zero);
+  for (int r = 0; r < rows.count; r++)
+    set_numbers<true>(rows.numbers, r, rows.query(r), rows.grid, rows.head_dim, rows.temporary);
+  const size_t panel = area(rows.head_dim, kLanes) * C::kBits / 8;
+  integer_product<C, false>(rows.count, rows.numbers,
+                            panels<uint8_t>(k + layout.codes, panel, next), rows.head_dim,
+                            rows.logits, kBlockTokens, columns);
+}
+
+/// logits = queries * keys, for the first `columns` tokens. `next` is what is read then.
+inline void multiply_keys(const Rows& rows, const Copy& copy, const std::byte* k,
+                          const std::byte* next, int columns) {
   const Extent extent = copy.extent(rows.head_dim);
   const size_t head_dim = static_cast<size_t>(rows.head_dim);
-  const size_t capacity = static_cast<size_t>(copy.capacity);
+  const size_t panel = area(rows.head_dim, kLanes);
   switch (copy.tier.k) {
     case Format::fp16:
-      float_product<Half, false>(rows.count, rows.queries, head_dim, at<Half>(k, 0), capacity,
+      float_product<Half, false>(rows.count, rows.queries, head_dim, panels<Half>(k, panel, next),
                                  rows.head_dim, rows.logits, kBlockTokens, columns);
       return;
     case Format::fp8: {
@@ -117,28 +114,25 @@ inline void multiply_keys(const Rows& rows, const Copy& copy, const std::byte* k
       for (int r = 0; r < rows.count; r++)
         for (int c = 0; c < rows.head_dim; c += V::kWidth)
           V::mul(V::load(rows.query(r) + c), V::broadcast(scale)).store(rows.temporary_row(r) + c);
-      float_product<E4m3, false>(rows.count, rows.temporary, head_dim, at<E4m3>(k, 0), capacity,
+      float_product<E4m3, false>(rows.count, rows.temporary, head_dim, panels<E4m3>(k, panel, next),
                                  rows.head_dim, rows.logits, kBlockTokens, columns);
       return;
     }
-    case Format::int8: {
-      const Int8Keys layout(extent);
-      channel_logits<Codes<1, 0>>(rows, k, layout.scale, layout.zero, copy.capacity, columns);
+    case Format::int8:
+      channel_logits<Codes<8, 0>>(rows, k, Int8Keys(extent), next, columns);
       return;
-    }
-    case Format::int4: {
-      const Int4Keys layout(extent);
-      channel_logits<Codes<2, 0>>(rows, k, layout.scale, layout.zero, copy.capacity, columns);
+    case Format::int4:
+      channel_logits<Codes<4, 0>>(rows, k, Int4Keys(extent), next, columns);
       return;
-    }
     case Format::lowrank: {
       const Half* basis = at<Half>(k, LowrankKeys(extent).basis);
       for (int r = 0; r < rows.count; r++)
         for (int i = 0; i < copy.rank; i++)
           rows.temporary_row(r)[i] =
               dot(rows.query(r), basis + area(i, rows.head_dim), rows.head_dim);
-      float_product<Half, false>(rows.count, rows.temporary, head_dim, at<Half>(k, 0), capacity,
-                                 copy.rank, rows.logits, kBlockTokens, columns);
+      float_product<Half, false>(rows.count, rows.temporary, head_dim,
+                                 panels<Half>(k, area(copy.rank, kLanes), next), copy.rank,
+                                 rows.logits, kBlockTokens, columns);
       return;
     }
     case Format::int2:
@@ -149,32 +143,31 @@ inline void multiply_keys(const Rows& rows, const Copy& copy, const std::byte* k
 /// Values whose grids belong to tokens and groups of channels.
 template <typename C>
 inline void grouped_values(const Rows& rows, const std::byte* v, const GroupedValues& layout,
-                           int capacity, int tokens, float* o) {
+                           const std::byte* next, int capacity, int tokens, float* o) {
   const int padded = rounded_up(tokens, kTokenGranule);
+  const size_t panel = area(capacity, kLanes) * C::kBits / 8;
   for (int g = 0; g < layout.groups; g++) {
-    const size_t grid = area(g, capacity);
-    for (int r = 0; r < rows.count; r++) {
-      const float* weights = rows.logits_row(r);
-      float* folded = rows.temporary;
-      const float largest = scaled(weights, at<Half>(v, layout.scale) + grid, padded, folded);
-      set_digits(rows.numbers, r, folded, padded, largest);
-      rows.numbers.bias[r] = dot(weights, at<Half>(v, layout.zero) + grid, padded);
-    }
+    load_grid(at<Half>(v, layout.scale) + area(g, capacity), padded, rows.grid.factor);
+    load_grid(at<Half>(v, layout.zero) + area(g, capacity), padded, rows.grid.zero);
+    for (int r = 0; r < rows.count; r++)
+      set_numbers<true>(rows.numbers, r, rows.logits_row(r), rows.grid, padded, rows.temporary);
     const int first = g * layout.group;
-    integer_product<C, true>(rows.count, rows.numbers, at<uint8_t>(v, 0) + 4 * first,
-                             area(rows.head_dim, 4), padded, o + first,
-                             static_cast<size_t>(rows.head_dim), layout.group);
+    integer_product<C, true>(
+        rows.count, rows.numbers,
+        panels<uint8_t>(v + layout.codes + area(first / kLanes, 1) * panel, panel, next), padded,
+        o + first, static_cast<size_t>(rows.head_dim), layout.group);
   }
 }
 
 /// o += weights * values, over the first `tokens` tokens.
-inline void multiply_values(const Rows& rows, const Copy& copy, const std::byte* v, int tokens,
-                            float* o) {
+inline void multiply_values(const Rows& rows, const Copy& copy, const std::byte* v,
+                            const std::byte* next, int tokens, float* o) {
   const Extent extent = copy.extent(rows.head_dim);
   const size_t head_dim = static_cast<size_t>(rows.head_dim);
+  const size_t panel = area(copy.capacity, kLanes);
   switch (copy.tier.v) {
     case Format::fp16:
-      float_product<Half, true>(rows.count, rows.logits, kBlockTokens, at<Half>(v, 0), head_dim,
+      float_product<Half, true>(rows.count, rows.logits, kBlockTokens, panels<Half>(v, panel, next),
                                 tokens, o, head_dim, rows.head_dim);
       return;
     case Format::fp8: {
@@ -183,29 +176,26 @@ inline void multiply_values(const Rows& rows, const Copy& copy, const std::byte*
         for (int t = 0; t < tokens; t += V::kWidth)
           V::mul(V::load(rows.logits_row(r) + t), V::broadcast(scale))
               .store(rows.logits_row(r) + t);
-      float_product<E4m3, true>(rows.count, rows.logits, kBlockTokens, at<E4m3>(v, 0), head_dim,
+      float_product<E4m3, true>(rows.count, rows.logits, kBlockTokens, panels<E4m3>(v, panel, next),
                                 tokens, o, head_dim, rows.head_dim);
       return;
     }
     case Format::int8: {
       const Int8Values layout(extent);
       const int padded = rounded_up(tokens, kTokenGranule);
-      for (int r = 0; r < rows.count; r++) {
-        float* folded = rows.temporary;
-        const float largest = scaled(rows.logits_row(r), at<Half>(v, layout.scale), padded, folded);
-        set_digits(rows.numbers, r, folded, padded, largest);
-        rows.numbers.bias[r] = 0.0f;
-      }
-      integer_product<Codes<1, kInt8ValueBias>, true>(rows.count, rows.numbers, at<uint8_t>(v, 0),
-                                                      area(rows.head_dim, 4), padded, o, head_dim,
-                                                      rows.head_dim);
+      load_grid(at<Half>(v, layout.scale), padded, rows.grid.factor);
+      for (int r = 0; r < rows.count; r++)
+        set_numbers<false>(rows.numbers, r, rows.logits_row(r), rows.grid, padded, rows.temporary);
+      integer_product<Codes<8, kInt8ValueBias>, true>(
+          rows.count, rows.numbers, panels<uint8_t>(v + layout.codes, panel, next), padded, o,
+          head_dim, rows.head_dim);
       return;
     }
     case Format::int4:
-      grouped_values<Codes<2, 0>>(rows, v, int4_values(extent), copy.capacity, tokens, o);
+      grouped_values<Codes<4, 0>>(rows, v, int4_values(extent), next, copy.capacity, tokens, o);
       return;
     case Format::int2:
-      grouped_values<Codes<4, 0>>(rows, v, int2_values(extent), copy.capacity, tokens, o);
+      grouped_values<Codes<2, 0>>(rows, v, int2_values(extent), next, copy.capacity, tokens, o);
       return;
     case Format::lowrank:
       return;  // no format of values
@@ -223,23 +213,49 @@ struct Additions {
   uint16_t masked(int t) const { return mask[positions == nullptr ? first + t : positions[t]]; }
 };
 
-/// Turns the first `seen` logits of a row into exp(logit - m) and the rest, up to `padded`, into 0;
-/// brings the row's state to the new maximum. `padded` is a multiple of 16.
-inline void soften(float* logits, int seen, int padded, const Additions& additions, int head_dim,
-                   float* m, float* l, float* o) {
-  constexpr float kNone = -std::numeric_limits<float>::infinity();
-  constexpr uint16_t kHidden = 0xfc00;  // -infinity
-  for (int t = seen; t < padded; t++) logits[t] = kNone;
-
+/// Adds what logits get besides the product to the first `seen` ones, all being multiples of ln 2;
+/// the rest, up to `padded` (a multiple of 16), become -infinity.
+inline void complete(float* logits, int seen, int padded, const Additions& additions) {
+  for (int t = seen; t < padded; t++) logits[t] = -std::numeric_limits<float>::infinity();
   if (additions.softcap != 0.0f) {
-    for (int t = 0; t < seen; t++)
-      logits[t] = additions.softcap * std::tanh(logits[t] / additions.softcap);
+    const float cap = additions.softcap * kLog2E;
+    for (int t = 0; t < seen; t++) logits[t] = cap * std::tanh(logits[t] / cap);
   }
   if (additions.mask != nullptr) {
     for (int t = 0; t < seen; t++)
-      logits[t] += additions.slope * half_to_float(additions.masked(t));
+      logits[t] += kLog2E * additions.slope * half_to_float(additions.masked(t));
   }
+}
 
+/// Turns logits into weights factor * 2^(logit - m), and returns their sum.
+inline float weigh(float* logits, int seen, int padded, const Additions& additions, float m,
+                   float factor) {
+  constexpr uint16_t kHidden = 0xfc00;  // -infinity
+  const V top = V::broadcast(m);
+  const V factors = V::broadcast(factor);
+  V total = V::zero();
+  for (int t = 0; t < padded; t += V::kWidth) {
+    V weight = exp2_nonpositive(V::sub(V::load(logits + t), top));
+    weight = V::mul(weight, factors);
+    weight.store(logits + t);
+    total = V::add(total, weight);
+  }
+  if (seen == padded && additions.mask == nullptr) return V::sum(total);
+
+  // A hidden token weighs nothing, not 2^-126.
+  for (int t = seen; t < padded; t++) logits[t] = 0.0f;
+  for (int t = 0; additions.mask != nullptr && t < seen; t++)
+    if (additions.masked(t) == kHidden) logits[t] = 0.0f;
+  total = V::zero();
+  for (int t = 0; t < padded; t += V::kWidth) total = V::add(total, V::load(logits + t));
+  return V::sum(total);
+}
+
+/// Takes a block's logits into a row's state, and turns them into weights.
+inline void soften(float* logits, int seen, int padded, const Additions& additions, int head_dim,
+                   float* m, float* l, float* o) {
+  constexpr float kNone = -std::numeric_limits<float>::infinity();
+  complete(logits, seen, padded, additions);
   V largest = V::broadcast(kNone);
   for (int t = 0; t < padded; t += V::kWidth) largest = V::max(largest, V::load(logits + t));
   const float block_m = V::largest(largest);
@@ -248,35 +264,14 @@ inline void soften(float* logits, int seen, int padded, const Additions& additio
     for (int t = 0; t < padded; t++) logits[t] = 0.0f;
     return;
   }
-
-  const V shift = V::broadcast(-new_m);
-  V total = V::zero();
-  if (seen == padded && additions.mask == nullptr) {
-    for (int t = 0; t < padded; t += V::kWidth) {
-      const V weight = exp_nonpositive(V::add(V::load(logits + t), shift));
-      weight.store(logits + t);
-      total = V::add(total, weight);
-    }
-  } else {
-    for (int t = 0; t < padded; t += V::kWidth)
-      exp_nonpositive(V::add(V::load(logits + t), shift)).store(logits + t);
-    // A hidden token weighs nothing, not exp(-87).
-    for (int t = seen; t < padded; t++) logits[t] = 0.0f;
-    if (additions.mask != nullptr) {
-      for (int t = 0; t < seen; t++)
-        if (additions.masked(t) == kHidden) logits[t] = 0.0f;
-    }
-    for (int t = 0; t < padded; t += V::kWidth) total = V::add(total, V::load(logits + t));
-  }
-
   if (new_m != *m) {
-    const float rescale = std::exp(*m - new_m);  // exp(-infinity) = 0: the empty state
+    const float rescale = std::exp2(*m - new_m);  // 2^-infinity = 0: the empty state
     *l *= rescale;
     for (int c = 0; c < head_dim; c += V::kWidth)
       V::mul(V::load(o + c), V::broadcast(rescale)).store(o + c);
     *m = new_m;
   }
-  *l += V::sum(total);
+  *l += weigh(logits, seen, padded, additions, new_m, 1.0f);
 }
 
 /// Cuts the scratch memory of a tile up; scratch_floats gives its size.
@@ -287,60 +282,118 @@ inline Rows rows_in(float* scratch, int count, int head_dim, float*& queries) {
     scratch += floats;
     return piece;
   };
-  const size_t widest = static_cast<size_t>(most(head_dim, kBlockTokens));
+  const size_t widest = widest_row(head_dim);
   queries = take(rows * static_cast<size_t>(head_dim));
-  Rows whole{count, head_dim, queries, take(rows * widest), take(rows * kBlockTokens), {}};
+  Rows whole{count, head_dim, queries, take(rows * widest), take(rows * kBlockTokens), {}, {}};
   whole.numbers.scale = take(rows);
   whole.numbers.bias = take(rows);
   whole.numbers.total = reinterpret_cast<int32_t*>(take(rows));
   whole.numbers.stride = widest;
   whole.numbers.digits = reinterpret_cast<int8_t*>(take(rows * widest / 2));
+  whole.grid = {take(widest), take(widest)};
   return whole;
 }
 
+/// One tile's way through blocks for one KV head.
+struct Pass {
+  const Problem& problem;
+  int kv_head;
+  Tile tile;
+  Rows rows;
+
+  Pass(const Problem& given, int head, Tile queries_of, float* scratch)
+      : problem(given), kv_head(head), tile(queries_of) {
+    const Shape& shape = problem.shape;
+    float* queries;
+    rows = rows_in(scratch, tile.count * shape.group(), shape.head_dim, queries);
+    for (int r = 0; r < rows.count; r++) {
+      const float* q = problem.q.row(token_of(r), head_of(r));
+      float* scaled = queries + area(r, shape.head_dim);
+      for (int c = 0; c < shape.head_dim; c++) scaled[c] = q[c] * (problem.scale * kLog2E);
+    }
+  }
+
+  int token_of(int r) const { return tile.first + r / problem.shape.group(); }
+  int head_of(int r) const { return kv_head * problem.shape.group() + r % problem.shape.group(); }
+  const Copy& copy_of(const Block& block) const { return block.copy(problem.visible[tile.first]); }
+  const std::byte* keys_of(const Block& block) const {
+    const Copy& copy = copy_of(block);
+    const size_t bytes = part_bytes(copy.tier, copy.extent(problem.shape.head_dim));
+    return copy.data + bytes * static_cast<size_t>(kv_head);
+  }
+  const std::byte* values_of(const Block& block) const {
+    const Copy& copy = copy_of(block);
+    return keys_of(block) + values_offset(copy.tier, copy.extent(problem.shape.head_dim));
+  }
+  /// How many of the copy's tokens a query sees. Where some were dropped, the block is behind every
+  /// query that reads the copy.
+  int seen_by(int token, const Block& block) const {
+    const Copy& copy = copy_of(block);
+    const int seen = copy.positions != nullptr ? copy.tokens : problem.visible[token] - block.first;
+    return most(0, least(copy.tokens, seen));
+  }
+  /// The most that a query of the tile sees.
+  int seen(const Block& block) const {
+    int tokens = 0;
+    for (int i = tile.first; i < tile.first + tile.count; i++)
+      tokens = most(tokens, seen_by(i, block));
+    return tokens;
+  }
+  Additions additions(int r, const Block& block) const {
+    const Copy& copy = copy_of(block);
+    return {problem.softcap, problem.slopes != nullptr ? problem.slopes[head_of(r)] : 1.0f,
+            problem.mask != nullptr ? problem.mask + token_of(r) * problem.mask_stride : nullptr,
+            copy.positions != nullptr ? copy.positions + kv_head * copy.capacity : nullptr,
+            block.first};
+  }
+};
+
 void attend(const Problem& problem, int kv_head, Tile tile, std::span<const Block> blocks,
             float* scratch, const State& state) {
-  const Shape& shape = problem.shape;
-  const int group = shape.group();
-  float* queries;
-  const Rows rows = rows_in(scratch, tile.count * group, shape.head_dim, queries);
-
+  const Pass pass(problem, kv_head, tile, scratch);
+  const Rows& rows = pass.rows;
+  const int head_dim = problem.shape.head_dim;
   for (int r = 0; r < rows.count; r++) {
-    const float* q = problem.q.row(tile.first + r / group, kv_head * group + r % group);
-    float* scaled_query = queries + area(r, shape.head_dim);
-    for (int c = 0; c < shape.head_dim; c++) scaled_query[c] = q[c] * problem.scale;
     state.m[r] = -std::numeric_limits<float>::infinity();
     state.l[r] = 0.0f;
   }
-  for (size_t i = 0; i < area(rows.count, shape.head_dim); i++) state.o[i] = 0.0f;
+  for (size_t i = 0; i < area(rows.count, head_dim); i++) state.o[i] = 0.0f;
 
   for (const Block& block : blocks) {
-    const Copy& copy = block.copy(problem.visible[tile.first]);
-    // Where tokens were dropped the block is behind every query that reads the copy.
-    const auto seen_by = [&](int i) {
-      const int seen = copy.positions != nullptr ? copy.tokens : problem.visible[i] - block.first;
-      return most(0, least(copy.tokens, seen));
-    };
-    int tokens = 0;
-    for (int i = tile.first; i < tile.first + tile.count; i++) tokens = most(tokens, seen_by(i));
+    const int tokens = pass.seen(block);
     if (tokens == 0) continue;
+    const Copy& copy = pass.copy_of(block);
     const int padded = rounded_up(tokens, kTokenGranule);
+    multiply_keys(rows, copy, pass.keys_of(block), pass.values_of(block), padded);
+    for (int r = 0; r < rows.count; r++)
+      soften(rows.logits_row(r), pass.seen_by(pass.token_of(r), block), padded,
+             pass.additions(r, block), head_dim, state.m + r, state.l + r,
+             state.o + area(r, head_dim));
+    const bool is_last = &block == &blocks.back();
+    multiply_values(rows, copy, pass.values_of(block),
+                    is_last ? nullptr : pass.keys_of((&block)[1]), tokens, state.o);
+  }
+}
 
-    const Extent extent = copy.extent(shape.head_dim);
-    const std::byte* part =
-        copy.data + part_bytes(copy.tier, extent) * static_cast<size_t>(kv_head);
-    multiply_keys(rows, copy, part, padded);
-    for (int r = 0; r < rows.count; r++) {
-      const int i = tile.first + r / group;
-      const int head = kv_head * group + r % group;
-      const Additions additions{
-          problem.softcap, problem.slopes != nullptr ? problem.slopes[head] : 1.0f,
-          problem.mask != nullptr ? problem.mask + i * problem.mask_stride : nullptr,
-          copy.positions != nullptr ? copy.positions + kv_head * copy.capacity : nullptr,
-          block.first};
-      soften(rows.logits_row(r), seen_by(i), padded, additions, shape.head_dim, state.m + r,
-             state.l + r, state.o + area(r, shape.head_dim));
+void observe(const Problem& problem, int kv_head, Tile tile, float* scratch, const State& state,
+             float* mass) {
+  const Pass pass(problem, kv_head, tile, scratch);
+  const Received& received = problem.received;
+  for (int t = 0; t < received.count; t++) mass[t] = 0.0f;
+  for (const Block& block : problem.blocks) {
+    const int tokens = pass.seen(block);
+    if (tokens == 0 || block.end() <= received.first) continue;
+    const int padded = rounded_up(tokens, kTokenGranule);
+    multiply_keys(pass.rows, pass.copy_of(block), pass.keys_of(block), nullptr, padded);
+    for (int r = 0; r < pass.rows.count; r++) {
+      float* logits = pass.rows.logits_row(r);
+      const int seen = pass.seen_by(pass.token_of(r), block);
+      const Additions additions = pass.additions(r, block);
+      complete(logits, seen, padded, additions);
+      const float share = state.l[r] > 0.0f ? 1.0f / state.l[r] : 0.0f;
+      weigh(logits, seen, padded, additions, state.m[r], share);
+      const int skipped = most(0, received.first - block.first);
+      for (int t = skipped; t < seen; t++) mass[block.first + t - received.first] += logits[t];
     }
-    multiply_values(rows, copy, part + values_offset(copy.tier, extent), tokens, state.o);
   }
 }

@@ -2,6 +2,7 @@
 // One table row per instruction set. Every row computes the same thing from the same body
 // (body.inl); which one runs is decided once, at run time.
 
+#include <algorithm>
 #include <cstddef>
 #include <span>
 #include <string_view>
@@ -15,9 +16,9 @@ struct Tile {
   int first, count;
 };
 
-/// Softmax state of a tile's rows over some of the blocks: the largest logit m, the sum l of
-/// exp(logit - m), and the sum o of exp(logit - m) * v. Row r is token r / group, head r % group.
-/// Empty: m = -infinity, l = 0, o = 0.
+/// Softmax state of a tile's rows over some of the blocks: the largest logit m in multiples of ln
+/// 2, the sum l of 2^(logit - m), and the sum o of 2^(logit - m) * v. Row r is token r / group,
+/// head r % group. Empty: m = -infinity, l = 0, o = 0.
 struct State {
   float* m;  // [rows]
   float* l;  // [rows]
@@ -31,14 +32,23 @@ struct Kernel {
   /// `scratch` holds scratch_floats(rows, head_dim) floats, aligned to 64 bytes.
   void (*attend)(const Problem& problem, int kv_head, Tile tile, std::span<const Block> blocks,
                  float* scratch, const State& state);
+  /// The attention that each token of problem.received gets from the tile and the KV head's group,
+  /// into mass[received.count]. `state` is the tile's over all blocks.
+  void (*observe)(const Problem& problem, int kv_head, Tile tile, float* scratch,
+                  const State& state, float* mass);
 };
 
-/// Floats of memory that a kernel works in for a tile of so many rows: queries, a row's
-/// temporaries, logits, digits, and three numbers a row.
+/// Elements of a row of temporaries: whole vectors of tokens or channels, cut up four at a time.
+constexpr size_t widest_row(int head_dim) {
+  return static_cast<size_t>((std::max(head_dim, kBlockTokens) + 63) / 64 * 64);
+}
+
+/// Floats of memory that a kernel works in for a tile of so many rows: queries, temporaries,
+/// logits, digits and three numbers a row, and a block's grids.
 constexpr size_t scratch_floats(int rows, int head_dim) {
-  const size_t widest = static_cast<size_t>(head_dim > kBlockTokens ? head_dim : kBlockTokens);
+  const size_t widest = widest_row(head_dim);
   const size_t row = static_cast<size_t>(head_dim) + widest + kBlockTokens + widest / 2 + 3;
-  return static_cast<size_t>((rows + 15) / 16 * 16) * row;
+  return static_cast<size_t>((rows + 15) / 16 * 16) * row + 2 * widest;
 }
 
 /// Rows this build has, fastest first; the last one, `portable`, runs everywhere.

@@ -17,6 +17,7 @@ struct V {
   static constexpr int kWidth = 8;
   static constexpr int kRows = 4;
   static constexpr int kIntegerRows = 4;
+  static constexpr int kPanels = 1;
   static constexpr int kDotBias = 0;
   float lane[kWidth];
 
@@ -33,6 +34,7 @@ struct V {
     for (int i = 0; i < kWidth; i++) v.lane[i] = f(i);
     return v;
   }
+  static void prefetch(const void*) {}
   static V load(const float* p) {
     return each([&](int i) { return p[i]; });
   }
@@ -63,6 +65,9 @@ struct V {
   static V add(V a, V b) {
     return each([&](int i) { return a.lane[i] + b.lane[i]; });
   }
+  static V sub(V a, V b) {
+    return each([&](int i) { return a.lane[i] - b.lane[i]; });
+  }
   static V max(V a, V b) {
     return each([&](int i) { return a.lane[i] > b.lane[i] ? a.lane[i] : b.lane[i]; });
   }
@@ -72,10 +77,10 @@ struct V {
   static V round(V a) {
     return each([&](int i) { return std::nearbyint(a.lane[i]); });
   }
-  static V pow2(V a) {
+  static V scale2(V a, V n) {
     return each([&](int i) {
-      const uint32_t bits = static_cast<uint32_t>(static_cast<int>(a.lane[i]) + 127) << 23;
-      return std::bit_cast<float>(bits);
+      const uint32_t bits = static_cast<uint32_t>(static_cast<int>(n.lane[i]) + 127) << 23;
+      return a.lane[i] * std::bit_cast<float>(bits);
     });
   }
   static float sum(V a) {
@@ -101,7 +106,9 @@ struct V {
       byte = static_cast<uint8_t>(byte >> kShift & ((1 << kBits) - 1));
     return bytes;
   }
-  static Sums dot4(Sums sums, const Bytes& codes, const int8_t* digits) {
+  using Digits = const int8_t*;
+  static Digits load_digits(const int8_t* p) { return p; }
+  static Sums dot4(Sums sums, const Bytes& codes, Digits digits) {
     for (int i = 0; i < kWidth; i++)
       for (int j = 0; j < 4; j++) sums.lane[i] += codes.byte[4 * i + j] * digits[j];
     return sums;
@@ -110,13 +117,21 @@ struct V {
     return each(
         [&](int i) { return static_cast<float>(high.lane[i] * 128 + low.lane[i] + offset); });
   }
-  static void store_digits(V numbers, int8_t* high, int8_t* low) {
-    for (int i = 0; i < kWidth; i++) {
-      const auto number = static_cast<int32_t>(numbers.lane[i]);
+  static int32_t sum(const Sums& a) {
+    int32_t total = 0;
+    for (int32_t x : a.lane) total += x;
+    return total;
+  }
+  static Sums cut(const V (&numbers)[4], int8_t* high, int8_t* low, Sums sums) {
+    for (int i = 0; i < 4 * kWidth; i++) {
+      const auto number =
+          static_cast<int32_t>(std::nearbyint(numbers[i / kWidth].lane[i % kWidth]));
       const int32_t top = (number + 64) >> 7;
       high[i] = static_cast<int8_t>(top);
       low[i] = static_cast<int8_t>(number - top * 128);
+      sums.lane[i % kWidth] += number;
     }
+    return sums;
   }
 };
 
@@ -124,6 +139,6 @@ struct V {
 
 }  // namespace
 
-const Kernel kPortable{"portable", [] { return true; }, attend};
+const Kernel kPortable{"portable", [] { return true; }, attend, observe};
 
 }  // namespace sightline::attention::cpu

@@ -1,16 +1,56 @@
-// Products of a few rows with a block's keys or values, decoded in registers. Included by body.inl.
+// Products of a few rows with panels of keys or values (format/access.h), decoded in registers.
+// Included by body.inl.
 
-/// c[R][N * width] (+)= a[R][k] * b[k][N * width]; row strides lda, ldb, ldc in elements.
-template <typename T, bool kAdd, int R, int N>
-inline void float_tile(const float* a, size_t lda, const T* b, size_t ldb, int k, float* c,
-                       size_t ldc) {
+inline constexpr int kPanelVectors = kLanes / V::kWidth;
+
+/// b of a product: panels [columns / kLanes][...] of which the first k rows count.
+template <typename T>
+struct Panels {
+  const T* data;
+  size_t stride;  // elements from one panel to the next
+  /// Bytes from the data to what is read after it, or 0. Every line read fetches the one that lies
+  /// so far ahead: where much is computed on a line, processors do not look that far by themselves.
+  ptrdiff_t ahead;
+
+  /// The n-th vector's elements of a row, counted from the panel of column `column`.
+  template <int kRowElements>
+  const T* at(int column, int row, int n) const {
+    constexpr int kVectorElements = kRowElements / kPanelVectors;
+    return data + static_cast<size_t>(column / kLanes + n / kPanelVectors) * stride +
+           area(row, kRowElements) + n % kPanelVectors * kVectorElements;
+  }
+  void fetch(const T* elements) const {
+    V::prefetch(reinterpret_cast<const std::byte*>(elements) + ahead);
+  }
+};
+
+/// Calls chunk(first row, count) over all rows, in even parts of at most kMost.
+template <int kMost, typename Chunk>
+inline void each_chunk(int rows, const Chunk& chunk) {
+  const int chunks = (rows + kMost - 1) / kMost;
+  for (int i = 0; i < chunks; i++) {
+    const int first = rows * i / chunks;
+    chunk(first, rows * (i + 1) / chunks - first);
+  }
+}
+
+/// c[R][P * kLanes] (+)= a[R][k] * b[k][P * kLanes] from column `column` on.
+template <typename T, bool kAdd, int R, int P>
+inline void float_tile(const float* a, size_t lda, const Panels<T>& b, int k, float* c, size_t ldc,
+                       int column) {
+  constexpr int N = P * kPanelVectors;
   V sum[R][N];
+  c += column;
   for (int r = 0; r < R; r++)
     for (int n = 0; n < N; n++)
       sum[r][n] = kAdd ? V::load(c + static_cast<size_t>(r) * ldc + n * V::kWidth) : V::zero();
-  for (int i = 0; i < k; i++, b += ldb) {
+  for (int i = 0; i < k; i++) {
     V row[N];
-    for (int n = 0; n < N; n++) row[n] = V::load(b + n * V::kWidth);
+    for (int n = 0; n < N; n++) {
+      const T* elements = b.template at<kLanes>(column, i, n);
+      row[n] = V::load(elements);
+      if (n % kPanelVectors == 0) b.fetch(elements);
+    }
     for (int r = 0; r < R; r++) {
       const V scalar = V::broadcast(a[static_cast<size_t>(r) * lda + static_cast<size_t>(i)]);
       for (int n = 0; n < N; n++) sum[r][n] = V::fma(scalar, row[n], sum[r][n]);
@@ -21,28 +61,27 @@ inline void float_tile(const float* a, size_t lda, const T* b, size_t ldb, int k
 }
 
 template <typename T, bool kAdd, int R>
-inline void float_rows(int rows, const float* a, size_t lda, const T* b, size_t ldb, int k,
-                       float* c, size_t ldc, int columns) {
+inline void float_rows(int rows, const float* a, size_t lda, const Panels<T>& b, int k, float* c,
+                       size_t ldc, int columns) {
   if constexpr (R > 1) {
-    if (rows < R) return float_rows<T, kAdd, R - 1>(rows, a, lda, b, ldb, k, c, ldc, columns);
+    if (rows < R) return float_rows<T, kAdd, R - 1>(rows, a, lda, b, k, c, ldc, columns);
   }
   int n = 0;
-  for (; n + 2 * V::kWidth <= columns; n += 2 * V::kWidth)
-    float_tile<T, kAdd, R, 2>(a, lda, b + n, ldb, k, c + n, ldc);
-  for (; n < columns; n += V::kWidth) float_tile<T, kAdd, R, 1>(a, lda, b + n, ldb, k, c + n, ldc);
+  for (; n + V::kPanels * kLanes <= columns; n += V::kPanels * kLanes)
+    float_tile<T, kAdd, R, V::kPanels>(a, lda, b, k, c, ldc, n);
+  for (; n < columns; n += kLanes) float_tile<T, kAdd, R, 1>(a, lda, b, k, c, ldc, n);
 }
 
-/// c[rows][columns] (+)= a[rows][k] * b[k][columns]; columns a multiple of 16.
+/// c[rows][columns] (+)= a[rows][k] * b[k][columns]; columns a multiple of kLanes; row strides lda
+/// and ldc in elements.
 template <typename T, bool kAdd>
-inline void float_product(int rows, const float* a, size_t lda, const T* b, size_t ldb, int k,
-                          float* c, size_t ldc, int columns) {
-  const int chunks = (rows + V::kRows - 1) / V::kRows;
-  for (int chunk = 0; chunk < chunks; chunk++) {
-    const int first = rows * chunk / chunks;
+inline void float_product(int rows, const float* a, size_t lda, Panels<T> b, int k, float* c,
+                          size_t ldc, int columns) {
+  each_chunk<V::kRows>(rows, [&](int first, int count) {
     const size_t at = static_cast<size_t>(first);
-    float_rows<T, kAdd, V::kRows>(rows * (chunk + 1) / chunks - first, a + at * lda, lda, b, ldb, k,
-                                  c + at * ldc, ldc, columns);
-  }
+    float_rows<T, kAdd, V::kRows>(count, a + at * lda, lda, b, k, c + at * ldc, ldc, columns);
+    b.ahead = 0;
+  });
 }
 
 // Integer products. A row's elements are rounded to 14 bits and cut into two signed digits,
@@ -51,6 +90,9 @@ inline void float_product(int rows, const float* a, size_t lda, const T* b, size
 // same on all of them; the rounding is at most scale / 2 an element, scale = max|x| / 8255.
 
 inline constexpr float kLargestNumber = 64 * 128 + 63;
+
+/// Numbers are cut up in runs of four vectors; buffers hold whole runs.
+inline constexpr int kDigitRun = 4 * V::kWidth;
 
 /// Rows of digits for one integer product.
 struct DigitRows {
@@ -63,84 +105,131 @@ struct DigitRows {
   int8_t* high(int row) const { return digits + 2 * static_cast<size_t>(row) * stride; }
 };
 
-/// Rounds count elements (a multiple of 16), the largest of which is `largest` in magnitude.
-inline void set_digits(const DigitRows& rows, int row, const float* x, int count, float largest) {
-  const float inverse = largest > 0.0f ? kLargestNumber / largest : 0.0f;
-  const V factor = V::broadcast(inverse);
-  int8_t* high = rows.high(row);
-  V total = V::zero();
-  for (int i = 0; i < count; i += V::kWidth) {
-    const V number = V::round(V::mul(V::load(x + i), factor));
-    total = V::add(total, number);
-    V::store_digits(number, high + i, high + rows.stride + i);
-  }
-  rows.total[row] = static_cast<int32_t>(V::sum(total));
-  rows.scale[row] = largest / kLargestNumber;
-}
-
-/// What the codes of a product are: unsigned, kPerByte of them in a byte, codes of four consecutive
-/// k side by side: [k / 4 / kPerByte][lanes][4] bytes. kBias is taken off each code.
-template <int kPerByteValue, int kBiasValue>
-struct Codes {
-  static constexpr int kPerByte = kPerByteValue;
-  static constexpr int kBias = kBiasValue;
+/// The grids of codes, in floats: element = zero + factor * code. Of keys by channel, of values by
+/// token.
+struct Grid {
+  float* factor;
+  float* zero;
 };
 
-template <typename C, bool kAdd, int R>
-inline void integer_tile(const DigitRows& a, int row, const uint8_t* b, size_t ldb, int k, float* c,
-                         size_t ldc) {
-  V::Sums high[R], low[R];
-  for (int r = 0; r < R; r++) high[r] = low[r] = V::no_sums();
-  const int8_t* digits = a.high(row);
-  for (int i = 0; i < k; i += 4 * C::kPerByte, b += ldb) {
-    const typename V::Bytes bytes = V::load_bytes(b);
-    const auto add = [&](typename V::Bytes codes, int at) {
-      for (int r = 0; r < R; r++) {
-        const int8_t* digit = digits + 2 * static_cast<size_t>(r) * a.stride + at;
-        high[r] = V::dot4(high[r], codes, digit);
-        low[r] = V::dot4(low[r], codes, digit + a.stride);
-      }
-    };
-    if constexpr (C::kPerByte == 1) {
-      add(bytes, i);
-    } else if constexpr (C::kPerByte == 2) {
-      add(V::template field<4, 0>(bytes), i);
-      add(V::template field<4, 4>(bytes), i + 4);
-    } else {
-      add(V::template field<2, 0>(bytes), i);
-      add(V::template field<2, 2>(bytes), i + 4);
-      add(V::template field<2, 4>(bytes), i + 8);
-      add(V::template field<2, 6>(bytes), i + 12);
-    }
+inline void load_grid(const Half* halves, int count, float* grid) {
+  for (int i = 0; i < count; i += V::kWidth) V::load(halves + i).store(grid + i);
+}
+
+/// Makes a row's numbers of x * factor and, where the grid has zero points, its bias of x * zero.
+/// `count` is a multiple of 16; `products` has room for a whole number of runs.
+template <bool kHasZero>
+inline void set_numbers(const DigitRows& rows, int row, const float* x, const Grid& grid, int count,
+                        float* products) {
+  V most = V::zero();
+  V bias = V::zero();
+  for (int i = 0; i < count; i += V::kWidth) {
+    const V element = V::load(x + i);
+    const V product = V::mul(element, V::load(grid.factor + i));
+    product.store(products + i);
+    most = V::max(most, V::magnitude(product));
+    if constexpr (kHasZero) bias = V::fma(element, V::load(grid.zero + i), bias);
+  }
+  const int padded = rounded_up(count, kDigitRun);
+  for (int i = count; i < padded; i += V::kWidth) V::zero().store(products + i);
+
+  const float largest = V::largest(most);
+  const V inverse = V::broadcast(largest > 0.0f ? kLargestNumber / largest : 0.0f);
+  int8_t* high = rows.high(row);
+  V::Sums total = V::no_sums();
+  for (int i = 0; i < padded; i += kDigitRun) {
+    V four[4];
+    for (int n = 0; n < 4; n++) four[n] = V::mul(V::load(products + i + n * V::kWidth), inverse);
+    total = V::cut(four, high + i, high + rows.stride + i, total);
+  }
+  rows.total[row] = V::sum(total);
+  rows.scale[row] = largest / kLargestNumber;
+  rows.bias[row] = kHasZero ? V::sum(bias) : 0.0f;
+}
+
+/// The codes of an integer product: unsigned, of kBits bits; kBias is taken off each. Layout:
+/// code_place in format/access.h.
+template <int kBitsValue, int kBiasValue>
+struct Codes {
+  static constexpr int kBits = kBitsValue;
+  static constexpr int kBias = kBiasValue;
+  static constexpr int kRun = 32 / kBits;  // rows whose codes share four bytes
+};
+
+/// Sums of R rows' two digits over N vectors of columns.
+template <int R, int N>
+struct DigitSums {
+  V::Sums high[R][N], low[R][N];
+};
+
+/// Adds up the rows of one run that the field at kShift holds, and those of the fields above it.
+template <typename C, int kShift, int R, int N>
+inline void add_fields(DigitSums<R, N>& sums, const V::Bytes (&bytes)[N], const int8_t* digits,
+                       size_t stride) {
+  V::Bytes codes[N];
+  for (int n = 0; n < N; n++) {
+    codes[n] = bytes[n];
+    if constexpr (C::kBits < 8) codes[n] = V::template field<C::kBits, kShift>(bytes[n]);
   }
   for (int r = 0; r < R; r++) {
-    const V sum = V::combine(high[r], low[r], (V::kDotBias - C::kBias) * a.total[row + r]);
-    float* out = c + static_cast<size_t>(r) * ldc;
+    const V::Digits high = V::load_digits(digits + 2 * static_cast<size_t>(r) * stride);
+    for (int n = 0; n < N; n++) sums.high[r][n] = V::dot4(sums.high[r][n], codes[n], high);
+    const V::Digits low = V::load_digits(digits + (2 * static_cast<size_t>(r) + 1) * stride);
+    for (int n = 0; n < N; n++) sums.low[r][n] = V::dot4(sums.low[r][n], codes[n], low);
+  }
+  if constexpr (kShift + C::kBits < 8)
+    add_fields<C, kShift + C::kBits, R, N>(sums, bytes, digits + 4, stride);
+}
+
+template <typename C, bool kAdd, int R, int P>
+inline void integer_tile(const DigitRows& a, int row, const Panels<uint8_t>& b, int k, float* c,
+                         size_t ldc, int column) {
+  constexpr int N = P * kPanelVectors;
+  DigitSums<R, N> sums;
+  for (int r = 0; r < R; r++)
+    for (int n = 0; n < N; n++) sums.high[r][n] = sums.low[r][n] = V::no_sums();
+  const int8_t* digits = a.high(row);
+  for (int i = 0; i < k; i += C::kRun) {
+    V::Bytes bytes[N];
+    for (int n = 0; n < N; n++) {
+      const uint8_t* codes = b.at<4 * kLanes>(column, i / C::kRun, n);
+      bytes[n] = V::load_bytes(codes);
+      if (n % kPanelVectors == 0) b.fetch(codes);
+    }
+    add_fields<C, 0, R, N>(sums, bytes, digits + i, a.stride);
+  }
+  for (int r = 0; r < R; r++) {
+    const int32_t offset = (V::kDotBias - C::kBias) * a.total[row + r];
+    const V scale = V::broadcast(a.scale[row + r]);
     const V start = V::broadcast(a.bias[row + r]);
-    const V base = kAdd ? V::add(V::load(out), start) : start;
-    V::fma(sum, V::broadcast(a.scale[row + r]), base).store(out);
+    float* out = c + static_cast<size_t>(r) * ldc + column;
+    for (int n = 0; n < N; n++, out += V::kWidth) {
+      const V sum = V::combine(sums.high[r][n], sums.low[r][n], offset);
+      V::fma(sum, scale, kAdd ? V::add(V::load(out), start) : start).store(out);
+    }
   }
 }
 
 template <typename C, bool kAdd, int R>
-inline void integer_rows(int rows, const DigitRows& a, int row, const uint8_t* b, size_t ldb, int k,
+inline void integer_rows(int rows, const DigitRows& a, int row, const Panels<uint8_t>& b, int k,
                          float* c, size_t ldc, int columns) {
   if constexpr (R > 1) {
-    if (rows < R) return integer_rows<C, kAdd, R - 1>(rows, a, row, b, ldb, k, c, ldc, columns);
+    if (rows < R) return integer_rows<C, kAdd, R - 1>(rows, a, row, b, k, c, ldc, columns);
   }
-  for (int n = 0; n < columns; n += V::kWidth)
-    integer_tile<C, kAdd, R>(a, row, b + 4 * n, ldb, k, c + n, ldc);
+  int n = 0;
+  for (; n + V::kPanels * kLanes <= columns; n += V::kPanels * kLanes)
+    integer_tile<C, kAdd, R, V::kPanels>(a, row, b, k, c, ldc, n);
+  for (; n < columns; n += kLanes) integer_tile<C, kAdd, R, 1>(a, row, b, k, c, ldc, n);
 }
 
 /// c[rows][columns] (+)= scale * (a[rows][k] * (b[k][columns] - kBias)) + bias; columns a multiple
-/// of 16, k of 4 codes' bytes; ldb is the bytes between four consecutive k and the next.
+/// of kLanes, k of kRun.
 template <typename C, bool kAdd>
-inline void integer_product(int rows, const DigitRows& a, const uint8_t* b, size_t ldb, int k,
-                            float* c, size_t ldc, int columns) {
-  const int chunks = (rows + V::kIntegerRows - 1) / V::kIntegerRows;
-  for (int chunk = 0; chunk < chunks; chunk++) {
-    const int first = rows * chunk / chunks;
-    integer_rows<C, kAdd, V::kIntegerRows>(rows * (chunk + 1) / chunks - first, a, first, b, ldb, k,
+inline void integer_product(int rows, const DigitRows& a, Panels<uint8_t> b, int k, float* c,
+                            size_t ldc, int columns) {
+  each_chunk<V::kIntegerRows>(rows, [&](int first, int count) {
+    integer_rows<C, kAdd, V::kIntegerRows>(count, a, first, b, k,
                                            c + static_cast<size_t>(first) * ldc, ldc, columns);
-  }
+    b.ahead = 0;
+  });
 }

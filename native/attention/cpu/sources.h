@@ -4,6 +4,7 @@
 
 #include "attention/attention.h"
 #include "attention/cpu/kernel.h"
+#include "attention/format/access.h"
 #include "attention/format/format.h"
 #include "attention/format/fp8.h"
 #include "attention/format/int2.h"

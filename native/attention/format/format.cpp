@@ -44,16 +44,8 @@ constexpr Row kRows[] = {
     {Format::fp16, "fp16", kFp16, kFp16},
     {Format::fp8,
      "fp8",
-     {kFp8Bytes,
-      [](const uint16_t* halves, std::byte* out, const Extent& e) {
-        encode_fp8(halves, out, e, true);
-      },
-      decode_fp8},
-     {kFp8Bytes,
-      [](const uint16_t* halves, std::byte* out, const Extent& e) {
-        encode_fp8(halves, out, e, false);
-      },
-      decode_fp8}},
+     {kFp8Bytes, encode_keys_fp8, decode_fp8},
+     {kFp8Bytes, encode_values_fp8, decode_fp8}},
     {Format::int8,
      "int8",
      {[](const Extent& e) { return Int8Keys(e).bytes; }, encode_keys_int8, decode_keys_int8},

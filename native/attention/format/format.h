@@ -1,7 +1,6 @@
 #pragma once
 // Storage formats of keys and values: sizes, encoding, decoding. One file per format; this is the
-// table over them. Sources are always halves as the fp16 format stores them: keys
-// [head_dim][capacity], values [capacity][head_dim].
+// table over them. Sources are always halves as the fp16 format stores them (fp16.h).
 
 #include <cstddef>
 #include <cstdint>

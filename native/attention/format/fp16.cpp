@@ -16,19 +16,17 @@ uint16_t finite_half(float value) {
 }  // namespace
 
 void store_keys(uint16_t* keys, const Extent& extent, int at, Rows rows) {
-  for (int c = 0; c < extent.head_dim; c++) {
-    uint16_t* channel = keys + area(c, extent.capacity) + at;
-    const float* source = rows.data + c;
-    for (int t = 0; t < rows.count; t++, source += rows.stride) channel[t] = finite_half(*source);
-  }
+  const float* source = rows.data;
+  for (int t = at; t < at + rows.count; t++, source += rows.stride)
+    for (int c = 0; c < extent.head_dim; c++)
+      keys[key_index(extent, t, c)] = finite_half(source[c]);
 }
 
 void store_values(uint16_t* values, const Extent& extent, int at, Rows rows) {
-  values += area(at, extent.head_dim);
   const float* source = rows.data;
-  for (int t = 0; t < rows.count; t++, source += rows.stride, values += extent.head_dim) {
-    for (int c = 0; c < extent.head_dim; c++) values[c] = finite_half(source[c]);
-  }
+  for (int t = at; t < at + rows.count; t++, source += rows.stride)
+    for (int c = 0; c < extent.head_dim; c++)
+      values[value_index(extent, t, c)] = finite_half(source[c]);
 }
 
 }  // namespace sightline::attention

@@ -1,8 +1,8 @@
 #pragma once
 // fp16: the elements as they are.
 //
-//   K  half [head_dim][capacity]   channel-major: a vector holds one channel of many tokens
-//   V  half [capacity][head_dim]
+//   K  half [capacity / 16][head_dim][16]   the last index is the token's, mod 16
+//   V  half [head_dim / 16][capacity][16]   the last index is the channel's, mod 16
 
 #include <cstddef>
 

@@ -1,8 +1,8 @@
 #pragma once
 // fp8: e4m3 (1 sign, 4 exponent and 3 mantissa bits, bias 7, largest 448) times one scale per part.
 //
-//   K  e4m3 [head_dim][capacity], then half scale
-//   V  e4m3 [capacity][head_dim], then half scale
+//   K  e4m3 [capacity / 16][head_dim][16], then half scale
+//   V  e4m3 [head_dim / 16][capacity][16], then half scale
 //
 // Error per element: at most 2^-4 of it, or 2^-10 * scale where that is more (subnormal codes).
 
@@ -40,7 +40,8 @@ inline float e4m3_to_float(uint8_t code) {
   return half_to_float(half) * 0x1p8f;
 }
 
-void encode_fp8(const uint16_t* halves, std::byte* out, const Extent& extent, bool channel_major);
+void encode_keys_fp8(const uint16_t* halves, std::byte* out, const Extent& extent);
+void encode_values_fp8(const uint16_t* halves, std::byte* out, const Extent& extent);
 void decode_fp8(const std::byte* coded, uint16_t* halves, const Extent& extent);
 
 }  // namespace sightline::attention

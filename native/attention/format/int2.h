@@ -1,9 +1,11 @@
 #pragma once
 // int2: values by token and group of channels, asymmetric; for values only.
 //
-//   V  uint8 [capacity / 16][head_dim][4]   v = zero[g][t] + scale[g][t] * code, g = c / group
-//      bits 2 k and 2 k + 1: token 16 i + 4 k + j
-//      half scale [groups][capacity], zero [groups][capacity]
+//   V  half scale [groups][capacity], zero [groups][capacity]
+//                                                        v = zero[g][t] + scale[g][t] * code
+//      uint8 codes [head_dim / 16][capacity / 16][16][4]
+//            t = 16 * second index + last one, 4 more for every two bits; c = 16 * first + third;
+//            g = c / group
 //
 // Error as for int4, with 3 in place of 15.
 

@@ -1,12 +1,12 @@
 #pragma once
 // int8: keys by channel, asymmetric (KIVI, arXiv 2402.02750); values by token, symmetric.
 //
-//   K  uint8 [head_dim / 4][capacity][4]   k = zero[c] + scale[c] * code     the last index is the
-//      half scale [head_dim], zero [head_dim]                                channel's, mod 4
-//   V  uint8 [capacity / 4][head_dim][4]   v = scale[t] * (code - 128)       the last index is the
-//      half scale [capacity]                                                 token's, mod 4
-//
-// Four codes that one integer dot product sums up lie side by side.
+//   K  half scale [head_dim], zero [head_dim]            k = zero[c] + scale[c] * code
+//      uint8 code [capacity / 16][head_dim / 4][16][4]
+//            c = 4 * second index + last one, t = 16 * first + third
+//   V  half scale [capacity]                             v = scale[t] * (code - 128)
+//      uint8 code [head_dim / 16][capacity / 4][16][4]
+//            t = 4 * second index + last one, c = 16 * first + third
 //
 // Error per element: at most half a step; K: (max - min) / 255 of the channel, V: max|v| / 127 of
 // the token, steps and zero points being halves rounded outwards.
@@ -19,18 +19,18 @@ namespace sightline::attention {
 inline constexpr int kInt8ValueBias = 128;
 
 struct Int8Keys {
-  size_t codes = 0, scale, zero, bytes;
+  size_t scale = 0, zero, codes, bytes;
   constexpr explicit Int8Keys(const Extent& extent)
-      : scale(area(extent.head_dim, extent.capacity)),
-        zero(scale + sizeof(uint16_t) * area(extent.head_dim, 1)),
-        bytes(zero + sizeof(uint16_t) * area(extent.head_dim, 1)) {}
+      : zero(sizeof(uint16_t) * area(extent.head_dim, 1)),
+        codes(lines(2 * zero)),
+        bytes(codes + area(extent.head_dim, extent.capacity)) {}
 };
 
 struct Int8Values {
-  size_t codes = 0, scale, bytes;
+  size_t scale = 0, codes, bytes;
   constexpr explicit Int8Values(const Extent& extent)
-      : scale(area(extent.head_dim, extent.capacity)),
-        bytes(scale + sizeof(uint16_t) * area(extent.capacity, 1)) {}
+      : codes(lines(sizeof(uint16_t) * area(extent.capacity, 1))),
+        bytes(codes + area(extent.head_dim, extent.capacity)) {}
 };
 
 void encode_keys_int8(const uint16_t* halves, std::byte* out, const Extent& extent);

@@ -75,7 +75,7 @@ Eigen singular(const uint16_t* halves, const Extent& extent) {
   for (int c = 0; c < n; c++)
     for (int t = 0; t < extent.tokens; t++)
       keys[area(c, extent.tokens) + static_cast<size_t>(t)] =
-          half_to_float(halves[area(c, extent.capacity) + static_cast<size_t>(t)]);
+          half_to_float(halves[key_index(extent, t, c)]);
   std::vector<double> products(area(n, n));
   for (int i = 0; i < n; i++) {
     const auto row = keys.begin() + static_cast<ptrdiff_t>(area(i, extent.tokens));
@@ -114,8 +114,8 @@ void encode_keys_lowrank(const uint16_t* halves, std::byte* out, const Extent& e
     for (int t = 0; t < extent.capacity; t++) {
       double sum = 0;
       for (int c = 0; c < extent.head_dim && t < extent.tokens; c++)
-        sum += vector[c] * half_to_float(halves[area(c, extent.capacity) + static_cast<size_t>(t)]);
-      weight[area(r, extent.capacity) + static_cast<size_t>(t)] =
+        sum += vector[c] * half_to_float(halves[key_index(extent, t, c)]);
+      weight[panel_index(r, extent.rank, t)] =
           float_to_half(std::clamp(static_cast<float>(sum), -65504.0f, 65504.0f));
     }
   }
@@ -125,13 +125,13 @@ void decode_keys_lowrank(const std::byte* coded, uint16_t* halves, const Extent&
   const LowrankKeys layout(extent);
   const auto* weight = at_offset<uint16_t>(coded, layout.weight);
   const auto* basis = at_offset<uint16_t>(coded, layout.basis);
-  for (int c = 0; c < extent.head_dim; c++, halves += extent.capacity) {
+  for (int c = 0; c < extent.head_dim; c++) {
     for (int t = 0; t < extent.tokens; t++) {
       float sum = 0;
       for (int r = 0; r < extent.rank; r++)
-        sum += half_to_float(weight[area(r, extent.capacity) + static_cast<size_t>(t)]) *
+        sum += half_to_float(weight[panel_index(r, extent.rank, t)]) *
                half_to_float(basis[area(r, extent.head_dim) + static_cast<size_t>(c)]);
-      halves[t] = float_to_half(sum);
+      halves[key_index(extent, t, c)] = float_to_half(sum);
     }
   }
 }

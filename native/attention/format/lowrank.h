@@ -2,8 +2,8 @@
 // lowrank: the keys of a block as a product of two thin matrices, its truncated singular value
 // decomposition; for keys only, experimental.
 //
-//   K  half weight [rank][capacity], then half basis [rank][head_dim]
-//      k[t][c] = sum over r of weight[r][t] * basis[r][c]
+//   K  half weight [capacity / 16][rank][16], then half basis [rank][head_dim]
+//      k[t][c] = sum over r of weight[t / 16][r][t % 16] * basis[r][c]
 //
 // The basis is orthonormal: the leading right singular vectors, so that no other product of this
 // rank has a smaller squared error (Eckart and Young, 1936).

@@ -27,8 +27,8 @@ const std::byte* part_of(const Copy& copy, int kv_head, int head_dim) {
 double grouped_value(const std::byte* v, const Extent& e, const GroupedValues& layout, int bits,
                      int t, int c) {
   const int run = 32 / bits;  // tokens whose codes share four bytes
-  const int byte = ((t / run) * e.head_dim + c) * 4 + t % 4;
-  const int code = byte_of(v, byte) >> (t % run / 4 * bits) & ((1 << bits) - 1);
+  const int byte = ((c / 16 * (e.capacity / run) + t / run) * 16 + c % 16) * 4 + t % 4;
+  const int code = byte_of(v + layout.codes, byte) >> (t % run / 4 * bits) & ((1 << bits) - 1);
   const int at = c / layout.group * e.capacity + t;
   return half_of(v + layout.zero, at) + half_of(v + layout.scale, at) * code;
 }
@@ -40,20 +40,22 @@ double key_at(const Copy& copy, int kv_head, int head_dim, int t, int c) {
   const std::byte* k = part_of(copy, kv_head, head_dim);
   switch (copy.tier.k) {
     case Format::fp16:
-      return half_of(k, c * e.capacity + t);
+      return half_of(k, (t / 16 * e.head_dim + c) * 16 + t % 16);
     case Format::fp8: {
       const Fp8Layout layout(e);
-      const auto code = static_cast<uint8_t>(byte_of(k, c * e.capacity + t));
+      const auto code = static_cast<uint8_t>(byte_of(k, (t / 16 * e.head_dim + c) * 16 + t % 16));
       return double{e4m3_to_float(code)} * half_of(k + layout.scale, 0);
     }
     case Format::int8: {
       const Int8Keys layout(e);
-      const int code = byte_of(k, (c / 4 * e.capacity + t) * 4 + c % 4);
+      const int code = byte_of(k + layout.codes,
+                               ((t / 16 * (e.head_dim / 4) + c / 4) * 16 + t % 16) * 4 + c % 4);
       return half_of(k + layout.zero, c) + half_of(k + layout.scale, c) * code;
     }
     case Format::int4: {
       const Int4Keys layout(e);
-      const int byte = byte_of(k, (c / 8 * e.capacity + t) * 4 + c % 4);
+      const int byte = byte_of(k + layout.codes,
+                               ((t / 16 * (e.head_dim / 8) + c / 8) * 16 + t % 16) * 4 + c % 4);
       const int code = c % 8 < 4 ? byte & 15 : byte >> 4;
       return half_of(k + layout.zero, c) + half_of(k + layout.scale, c) * code;
     }
@@ -61,7 +63,8 @@ double key_at(const Copy& copy, int kv_head, int head_dim, int t, int c) {
       const LowrankKeys layout(e);
       double sum = 0;
       for (int r = 0; r < e.rank; r++)
-        sum += half_of(k, r * e.capacity + t) * half_of(k + layout.basis, r * e.head_dim + c);
+        sum += half_of(k, (t / 16 * e.rank + r) * 16 + t % 16) *
+               half_of(k + layout.basis, r * e.head_dim + c);
       return sum;
     }
     case Format::int2:
@@ -76,15 +79,17 @@ double value_at(const Copy& copy, int kv_head, int head_dim, int t, int c) {
   const std::byte* v = part_of(copy, kv_head, head_dim) + values_offset(copy.tier, e);
   switch (copy.tier.v) {
     case Format::fp16:
-      return half_of(v, t * e.head_dim + c);
+      return half_of(v, (c / 16 * e.capacity + t) * 16 + c % 16);
     case Format::fp8: {
       const Fp8Layout layout(e);
-      const auto code = static_cast<uint8_t>(byte_of(v, t * e.head_dim + c));
+      const auto code = static_cast<uint8_t>(byte_of(v, (c / 16 * e.capacity + t) * 16 + c % 16));
       return double{e4m3_to_float(code)} * half_of(v + layout.scale, 0);
     }
     case Format::int8: {
       const Int8Values layout(e);
-      const int code = byte_of(v, (t / 4 * e.head_dim + c) * 4 + t % 4) - kInt8ValueBias;
+      const int code = byte_of(v + layout.codes,
+                               ((c / 16 * (e.capacity / 4) + t / 4) * 16 + c % 16) * 4 + t % 4) -
+                       kInt8ValueBias;
       return half_of(v + layout.scale, t) * code;
     }
     case Format::int4:

@@ -59,6 +59,15 @@ void attend_reference(const Problem& problem) {
       for (int c = 0; c < shape.head_dim; c++)
         problem.out.row(i, h)[c] =
             total > 0 ? static_cast<float>(sum[static_cast<size_t>(c)] / total) : 0.0f;
+
+      const Received& received = problem.received;
+      next = 0;
+      each_seen([&](const Copy&, int, int position) {
+        const double weight = std::exp(logits[next++] - largest);
+        if (received.mass != nullptr && position >= received.first)
+          received.mass[kv_head * received.stride + position - received.first] +=
+              static_cast<float>(weight / total);
+      });
     }
   }
 }

@@ -9,6 +9,7 @@ namespace sightline::attention {
 double key_at(const Copy& copy, int kv_head, int head_dim, int index, int channel);
 double value_at(const Copy& copy, int kv_head, int head_dim, int index, int channel);
 
+/// Writes problem.out; adds to problem.received.
 void attend_reference(const Problem& problem);
 
 }  // namespace sightline::attention
