@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cassert>
+#include <functional>
 
 #include "cache/pages.h"
 
@@ -33,7 +34,7 @@ Pool::Slab* Pool::grow(size_t slot_bytes) {
   std::byte* pages = take_pages(page_bytes);
   if (pages == nullptr) return nullptr;
   reserved_ += page_bytes;
-  Slab slab{pages, page_bytes, slots, {}};
+  Slab slab{pages, page_bytes, std::vector<uint32_t>(slots, 0), {}};
   slab.free.resize(slots);
   for (uint32_t i = 0; i < slots; i++) slab.free[i] = i;
   std::make_heap(slab.free.begin(), slab.free.end(), std::greater<>{});
@@ -52,24 +53,45 @@ std::byte* Pool::allocate(size_t bytes) {
   std::pop_heap(slab->free.begin(), slab->free.end(), std::greater<>{});
   const uint32_t slot = slab->free.back();
   slab->free.pop_back();
+  slab->references[slot] = 1;
   used_ += bytes;
+  referenced_ += bytes;
   return slab->pages + rounded_up(bytes, kSlotAlignment) * slot;
 }
 
-void Pool::release(std::byte* slot, size_t bytes) {
-  Slabs& slabs = sizes_[bytes];
+Pool::Place Pool::find(const std::byte* slot, size_t bytes) {
+  Slabs& slabs = sizes_.find(bytes)->second;
   auto it = slabs.upper_bound(slot);
   assert(it != slabs.begin());
   --it;
-  Slab& slab = it->second;
-  const auto offset = static_cast<size_t>(slot - slab.pages);
-  slab.free.push_back(static_cast<uint32_t>(offset / rounded_up(bytes, kSlotAlignment)));
+  const auto offset = static_cast<size_t>(slot - it->second.pages);
+  return {it, static_cast<uint32_t>(offset / rounded_up(bytes, kSlotAlignment))};
+}
+
+void Pool::retain(const std::byte* slot, size_t bytes) {
+  const Place place = find(slot, bytes);
+  place.slab->second.references[place.slot]++;
+  referenced_ += bytes;
+}
+
+uint32_t Pool::references(const std::byte* slot, size_t bytes) {
+  const Place place = find(slot, bytes);
+  return place.slab->second.references[place.slot];
+}
+
+void Pool::release(const std::byte* slot, size_t bytes) {
+  const Place place = find(slot, bytes);
+  Slab& slab = place.slab->second;
+  assert(slab.references[place.slot] > 0);
+  referenced_ -= bytes;
+  if (--slab.references[place.slot] > 0) return;
+  slab.free.push_back(place.slot);
   std::push_heap(slab.free.begin(), slab.free.end(), std::greater<>{});
   used_ -= bytes;
-  if (slab.free.size() == slab.slots) {
+  if (slab.free.size() == slab.references.size()) {
     reserved_ -= slab.page_bytes;
     give_pages(slab.pages, slab.page_bytes);
-    slabs.erase(it);
+    sizes_[bytes].erase(place.slab);
   }
 }
 
