@@ -13,13 +13,15 @@ struct CacheTensor {
   bool keys;  // else values
 };
 
-/// The tensor that a view is of, through any number of views.
-const ggml_tensor* root(const ggml_tensor* tensor);
+/// The tensor that a view is of. (ggml resolves views of views when it makes them.)
+inline const ggml_tensor* root(const ggml_tensor* tensor) {
+  return tensor->view_src != nullptr ? tensor->view_src : tensor;
+}
 
 /// Reads `cache_k_l<layer>` and `cache_v_l<layer>`; anything else is no plain cache tensor.
 std::optional<CacheTensor> parse_cache_name(const char* name);
 
-/// The cache tensor behind `tensor` if Sightline owns it: FP16, one stream, `capacity` rows.
-std::optional<CacheTensor> owned_cache(const ggml_tensor* tensor, int32_t capacity);
+/// What a tensor holds of a cache that could be ours: FP16, one stream, no view.
+std::optional<CacheTensor> plain_cache(const ggml_tensor* tensor);
 
 }  // namespace sightline::device

@@ -1,58 +1,21 @@
 #include "device/device.h"
 
 #include <cstring>
-#include <map>
 #include <new>
-#include <optional>
 #include <string>
 
-#include "attention/cpu/kernel.h"
-#include "device/cache_tensor.h"
+#include "device/implementation.h"
 #include "device/step.h"
-#include "ggml-backend-impl.h"
 #include "ggml-cpu.h"
+#include "ggml-impl.h"
 
 namespace sightline::device {
 namespace {
-
-constexpr const char* kName = "sightline";
-
-// llama.cpp asks for some bytes per cache tensor; their contents are never touched.
-constexpr size_t kStandInBytes = 64;
-
-size_t total(const std::map<std::string, size_t>& bytes) {
-  size_t sum = 0;
-  for (const auto& [name, size] : bytes) sum += size;
-  return sum;
-}
 
 ggml_guid kGuid = {0x5e, 0x2c, 0x91, 0x0a, 0x77, 0x4d, 0x43, 0xb8,
                    0x9d, 0x11, 0x66, 0xf0, 0x3c, 0xa5, 0xe2, 0x18};
 
 }  // namespace
-
-struct Device::Implementation {
-  ggml_backend_dev_t inner;
-  ggml_backend_buffer_type buffer_type{};
-  ggml_backend_reg registry{};
-  ggml_backend_device device{};
-
-  std::optional<cache::Pool> pool;
-  std::optional<cache::Cache> cache;  // after the pool: it gives its blocks back first
-  const attention::cpu::Kernel* kernel = attention::cpu::choose_kernel();
-  attention::cpu::Workspace workspace;
-  int32_t capacity = 0;
-  Failure failure = Failure::none;
-  // Cache tensors by name: bytes of a token in those that are ours, all bytes of the others.
-  std::map<std::string, size_t> owned;
-  std::map<std::string, size_t> passed;
-
-  template <typename Function>
-  Function inner_function(const char* name) const {
-    ggml_backend_reg_t inner_registry = ggml_backend_dev_backend_reg(inner);
-    return reinterpret_cast<Function>(ggml_backend_reg_get_proc_address(inner_registry, name));
-  }
-};
 
 namespace {
 
@@ -68,6 +31,7 @@ struct Backend {
   Implementation* device;
   ggml_backend_t inner;
   int threads = 1;
+  attention::cpu::Workspace workspace;
 };
 
 Backend& of(ggml_backend_t backend) { return *static_cast<Backend*>(backend->context); }
@@ -80,21 +44,109 @@ void backend_free(ggml_backend_t backend) {
   delete backend;
 }
 
+/// Every tensor of a graph's nodes, once for each place it stands at.
+template <typename Visit>
+void each_tensor(const ggml_cgraph* graph, Visit visit) {
+  for (int i = 0; i < graph->n_nodes; i++) {
+    visit(graph->nodes[i]);
+    for (ggml_tensor* source : graph->nodes[i]->src)
+      if (source != nullptr) visit(source);
+  }
+}
+
+std::set<CacheBuffer*> caches_in(const ggml_cgraph* graph) {
+  std::set<CacheBuffer*> caches;
+  each_tensor(graph, [&](const ggml_tensor* tensor) {
+    if (CacheBuffer* cache = cache_buffer(tensor)) caches.insert(cache);
+  });
+  return caches;
+}
+
+/// The graph's views of a cache that was given up were made for other memory.
+void relocate(const ggml_cgraph* graph, const CacheBuffer& cache) {
+  each_tensor(graph, [&](ggml_tensor* tensor) {
+    if (tensor->view_src != nullptr && cache.holds(tensor))
+      tensor->data = static_cast<char*>(tensor->view_src->data) + tensor->view_offs;
+  });
+}
+
+/// Whether a graph attends to rows of a cache that was given up after they had been dropped.
+bool reads_missing(const ggml_cgraph* graph, CacheBuffer& cache) {
+  for (int i = 0; i < graph->n_nodes && cache.any_missing(); i++) {
+    const ggml_tensor* node = graph->nodes[i];
+    if (node->op == GGML_OP_SET_ROWS && cache.holds(node)) {
+      for (const int64_t row : row_numbers(node->src[1])) cache.note_write(row);
+    } else if (node->op == GGML_OP_FLASH_ATTN_EXT && cache.holds(node->src[1])) {
+      const auto missing = [&](int64_t row) { return cache.is_missing(row); };
+      if (sees(node->src[3], node->src[0]->ne[1], node->src[1]->ne[1], missing)) return true;
+    }
+  }
+  return false;
+}
+
+/// Prepares a graph, with the device's mutex held: what of it is ours is in the step then, and the
+/// rest is the inner device's.
+Failure prepare(Implementation& device, ggml_cgraph* graph, Step& step) {
+  const std::set<CacheBuffer*> caches = caches_in(graph);
+  if (caches.empty()) return Failure::none;
+  const auto give_up = [&](const std::string& why) {
+    for (CacheBuffer* cache : caches) {
+      if (cache->holder() != CacheBuffer::Holder::ours) continue;
+      (void)cache->give_up(device.inner_type());
+      log_given_up(*cache, why.c_str());
+    }
+  };
+  for (const CacheBuffer* cache : caches)
+    if (cache->half_set()) give_up("keys were restored without values");
+  Failure failure = step.prepare(graph);
+  if (failure == Failure::unsupported_operation) {
+    const ggml_tensor* node = step.failed_at();
+    const std::string what = std::string(ggml_op_desc(node)) + " as in " + node->name;
+    if (!device.options.gives_up) {
+      GGML_LOG_ERROR("%s: no cache for %s\n", kName, what.c_str());
+      return failure;
+    }
+    give_up("it is not made for " + what);
+    failure = Failure::none;
+  }
+  for (CacheBuffer* cache : caches) {
+    switch (cache->holder()) {
+      case CacheBuffer::Holder::ours:
+        break;
+      case CacheBuffer::Holder::theirs:
+        relocate(graph, *cache);
+        if (reads_missing(graph, *cache)) failure = Failure::tokens_missing;
+        break;
+      case CacheBuffer::Holder::lost:
+        failure = Failure::tokens_missing;
+        break;
+    }
+  }
+  return failure;
+}
+
 ggml_status backend_compute(ggml_backend_t backend, ggml_cgraph* graph) try {
   Backend& self = of(backend);
   Implementation& device = *self.device;
-  if (!device.cache.has_value()) return ggml_backend_graph_compute(self.inner, graph);
-  Step step({*device.cache, *device.kernel, device.workspace, device.capacity, self.threads});
-  device.failure = step.prepare(graph);
+  std::unique_lock lock(device.mutex);  // outlives the step
+  Step step({*device.kernel, self.workspace, self.threads, !device.options.gives_up});
+  device.failure = prepare(device, graph, step);
   switch (device.failure) {
     case Failure::none:
       break;
     case Failure::cache_exhausted:
+      GGML_LOG_ERROR("%s: no room for more tokens in the cache: %zu bytes in use, bound %zu\n",
+                     kName, device.pool->used(), device.pool->budget());
       return GGML_STATUS_ALLOC_FAILED;
+    case Failure::tokens_missing:
+      GGML_LOG_ERROR("%s: the graph reads tokens that the cache no longer has\n", kName);
+      return GGML_STATUS_FAILED;
     case Failure::unsupported_operation:
       return GGML_STATUS_FAILED;
   }
+  lock.unlock();
   const ggml_status status = ggml_backend_graph_compute(self.inner, graph);
+  lock.lock();
   if (status == GGML_STATUS_SUCCESS) step.finish();
   return status;
 } catch (const std::bad_alloc&) {
@@ -104,11 +156,13 @@ ggml_status backend_compute(ggml_backend_t backend, ggml_cgraph* graph) try {
 ggml_backend_t device_init_backend(ggml_backend_dev_t device, const char* parameters) {
   ggml_backend_t inner = ggml_backend_dev_init(of(device).inner, parameters);
   if (inner == nullptr) return nullptr;
+  const std::lock_guard lock(of(device).mutex);
+  of(device).making_context.insert(std::this_thread::get_id());
   ggml_backend_i interface {};
   interface.get_name = backend_name;
   interface.free = backend_free;
   interface.graph_compute = backend_compute;
-  return new ggml_backend{&kGuid, interface, device, new Backend{&of(device), inner}};
+  return new ggml_backend{&kGuid, interface, device, new Backend{&of(device), inner, 1, {}}};
 }
 
 void backend_set_threads(ggml_backend_t backend, int threads) {
@@ -123,45 +177,6 @@ void backend_set_abort(ggml_backend_t backend, ggml_abort_callback callback, voi
   const auto set = of(backend).device->inner_function<ggml_backend_set_abort_callback_t>(
       "ggml_backend_set_abort_callback");
   if (set != nullptr) set(of(backend).inner, callback, data);
-}
-
-// ---- the buffer type: the inner device's memory, but nothing for owned cache tensors ----
-
-Implementation& of(ggml_backend_buffer_type_t type) {
-  return *static_cast<Implementation*>(type->context);
-}
-
-ggml_backend_buffer_type_t inner_type(ggml_backend_buffer_type_t type) {
-  return ggml_backend_dev_buffer_type(of(type).inner);
-}
-
-const char* type_name(ggml_backend_buffer_type_t) { return kName; }
-
-ggml_backend_buffer_t type_allocate(ggml_backend_buffer_type_t type, size_t size) {
-  ggml_backend_buffer_t buffer = ggml_backend_buft_alloc_buffer(inner_type(type), size);
-  if (buffer != nullptr) buffer->buft = type;
-  return buffer;
-}
-
-size_t type_alignment(ggml_backend_buffer_type_t type) {
-  return ggml_backend_buft_get_alignment(inner_type(type));
-}
-
-size_t type_allocated_size(ggml_backend_buffer_type_t type, const ggml_tensor* tensor) {
-  Implementation& device = of(type);
-  if (tensor->view_src == nullptr) {
-    if (owned_cache(tensor, device.capacity)) {
-      device.owned[tensor->name] = tensor->nb[1];
-      return kStandInBytes;
-    }
-    if (std::strncmp(tensor->name, "cache_", 6) == 0)
-      device.passed[tensor->name] = ggml_nbytes(tensor);
-  }
-  return ggml_backend_buft_get_alloc_size(inner_type(type), tensor);
-}
-
-bool type_is_host(ggml_backend_buffer_type_t type) {
-  return ggml_backend_buft_is_host(inner_type(type));
 }
 
 // ---- the device ----
@@ -219,6 +234,16 @@ bool prefers_extra_type(ggml_backend_dev_t device, const ggml_tensor* op) {
   return false;
 }
 
+/// llama.cpp asks for every operation before a context runs its first graph. What attention shows
+/// of a layer lets a saved state be restored into a new context.
+void note_geometry(Implementation& device, const ggml_tensor* op) {
+  if (op->op != GGML_OP_FLASH_ATTN_EXT) return;
+  const std::lock_guard lock(device.mutex);
+  const auto keys = owned_cache(op->src[1]);
+  if (const auto geometry = geometry_of(op); keys && geometry)
+    (void)keys->buffer->configure(keys->layer, *geometry);
+}
+
 bool device_supports_op(ggml_backend_dev_t device, const ggml_tensor* op) {
   // A loader that looks for a home for weights probes with an empty buffer. It tries a GPU's own
   // buffer type before the extra ones; declining here gives it the order it has for the CPU.
@@ -227,14 +252,16 @@ bool device_supports_op(ggml_backend_dev_t device, const ggml_tensor* op) {
                       weights->buffer != nullptr && weights->buffer->size == 0 &&
                       weights->buffer->buft == &of(device).buffer_type;
   if (probes && prefers_extra_type(device, op)) return false;
+  note_geometry(of(device), op);
   return ggml_backend_dev_supports_op(of(device).inner, op);
 }
 
 bool device_supports_type(ggml_backend_dev_t device, ggml_backend_buffer_type_t type) {
-  return type == &of(device).buffer_type || ggml_backend_dev_supports_buft(of(device).inner, type);
+  return type == &of(device).buffer_type || type == &of(device).cache_type ||
+         ggml_backend_dev_supports_buft(of(device).inner, type);
 }
 
-// ---- the registry that the device answers for; it is not entered into ggml's global one ----
+// ---- the registry that the device answers for; in the addon it is not entered into ggml's ----
 
 const char* registry_name(ggml_backend_reg_t) { return kName; }
 size_t registry_count(ggml_backend_reg_t) { return 1; }
@@ -259,13 +286,7 @@ Device::Device(ggml_backend_dev_t inner) : implementation_(std::make_unique<Impl
   Implementation& self = *implementation_;
   self.inner = inner;
 
-  self.buffer_type.iface.get_name = type_name;
-  self.buffer_type.iface.alloc_buffer = type_allocate;
-  self.buffer_type.iface.get_alignment = type_alignment;
-  self.buffer_type.iface.get_alloc_size = type_allocated_size;
-  self.buffer_type.iface.is_host = type_is_host;
-  self.buffer_type.device = &self.device;
-  self.buffer_type.context = &self;
+  make_buffer_types(self);
 
   self.registry.api_version = GGML_BACKEND_API_VERSION;
   self.registry.iface.get_name = registry_name;
@@ -292,24 +313,44 @@ Device::Device(ggml_backend_dev_t inner) : implementation_(std::make_unique<Impl
 Device::~Device() = default;
 
 ggml_backend_dev_t Device::handle() const { return &implementation_->device; }
+ggml_backend_reg_t Device::registry() const { return &implementation_->registry; }
 
 void Device::own_cache(const Options& options) {
   Implementation& self = *implementation_;
-  self.capacity = options.capacity;
+  self.options = options;
   self.pool.emplace(options.budget_bytes);
-  self.cache.emplace(options.policy, *self.pool);
+  self.no_cache.emplace(options.policy, *self.pool);
 }
 
-cache::Cache& Device::cache() { return *implementation_->cache; }
+cache::Cache& Device::cache() {
+  const std::lock_guard lock(implementation_->mutex);
+  const auto& caches = implementation_->caches;
+  return caches.empty() ? *implementation_->no_cache : caches.front()->cache();
+}
+
 const cache::Pool& Device::pool() const { return *implementation_->pool; }
 std::string_view Device::kernel_name() const { return implementation_->kernel->name; }
 Failure Device::failure() const { return implementation_->failure; }
 
 int Device::owned_layers() const {
-  return static_cast<int>(implementation_->owned.size() / 2);  // keys and values
+  const std::lock_guard lock(implementation_->mutex);
+  int layers = 0;
+  for (const CacheBuffer* cache : implementation_->caches) layers += cache->layers();
+  return layers;
 }
 
-size_t Device::owned_token_bytes() const { return total(implementation_->owned); }
-size_t Device::passed_bytes() const { return total(implementation_->passed); }
+size_t Device::owned_token_bytes() const {
+  const std::lock_guard lock(implementation_->mutex);
+  size_t bytes = 0;
+  for (const CacheBuffer* cache : implementation_->caches) bytes += cache->token_bytes();
+  return bytes;
+}
+
+size_t Device::passed_bytes() const {
+  const std::lock_guard lock(implementation_->mutex);
+  size_t bytes = 0;
+  for (const auto& [name, size] : implementation_->passed) bytes += size;
+  return bytes;
+}
 
 }  // namespace sightline::device

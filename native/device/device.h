@@ -1,17 +1,20 @@
 #pragma once
-// A ggml backend device, "sightline", that wraps an inner device and owns the KV cache.
+// A ggml backend device, "sightline", that wraps an inner device and owns KV caches.
 //
 // llama.cpp allocates its weights, activations and (almost empty) cache tensors here. In every
 // graph the device takes the nodes that touch a cache tensor it owns: SET_ROWS appends to our cache
 // and FLASH_ATTN_EXT runs our attention; all other nodes are the inner device's. On the CPU ours
 // run inside ggml's own graph computation, as GGML_OP_CUSTOM.
 //
-// A cache tensor is owned when it is a plain FP16 `cache_k_l*` / `cache_v_l*` of the whole
-// context's length. Others (sliding windows shorter than the context, recurrent states, quantised
-// types) stay the inner device's. Any other operation on an owned tensor fails the graph: a cache
-// shift or a state copy is refused, never wrong.
+// Each context has a cache of its own, which lives as long as the buffer of its cache tensors. A
+// context's first cache is ours where its tensors are plain FP16 `cache_k_l*` / `cache_v_l*` of one
+// stream; others (sliding windows, recurrent states, quantised types) stay the inner device's.
+// What else llama.cpp may do with an owned tensor (a cache shift, several sequences, attention that
+// is not ours to compute) either fails the graph or gives the cache back as FP16:
+// Options::gives_up.
 
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <string_view>
 
@@ -20,16 +23,28 @@
 
 namespace sightline::device {
 
+/// A context's first cache, however many tokens it has room for.
+inline constexpr int32_t kAnyCapacity = std::numeric_limits<int32_t>::max();
+
 struct Options {
   cache::Policy policy;
-  size_t budget_bytes;  // of the cache; 0: no bound
-  int32_t capacity;     // the context's length in tokens; 0: own no cache tensor
+  size_t budget_bytes;  // of all caches together; 0: no bound
+  int32_t capacity;     // rows of the caches to own; 0: own none
+  /// True: the program is not ours. That it has one sequence is checked, and a cache that the
+  /// program uses in a way we do not support becomes FP16 in the inner device's memory, with a
+  /// warning. False: the graph fails.
+  bool gives_up;
 };
 
 /// Why the last graph failed; empty when it did not.
-enum class Failure : uint8_t { none, cache_exhausted, unsupported_operation };
+enum class Failure : uint8_t {
+  none,
+  cache_exhausted,
+  unsupported_operation,
+  tokens_missing,  // attention to tokens that an earlier step wrote over
+};
 
-/// One model's device. Outlives the model and its context. The graph runs on one thread at a time.
+/// Outlives the models and contexts on it. Contexts may compute at the same time.
 class Device {
  public:
   /// `inner` is ggml's CPU device. Weights may be loaded before `own_cache` is called.
@@ -39,10 +54,13 @@ class Device {
   ~Device();
 
   ggml_backend_dev_t handle() const;
+  ggml_backend_reg_t registry() const;
 
-  /// Sets up the cache for a context about to be made.
+  /// Sets up the caches of the contexts to be made. To be called once.
   void own_cache(const Options& options);
 
+  /// The cache of the oldest context; an empty one while there is none. Not to be used while a
+  /// graph runs.
   cache::Cache& cache();
   const cache::Pool& pool() const;
   std::string_view kernel_name() const;

@@ -4,13 +4,10 @@
 #include <cmath>
 #include <cstring>
 
-#include "device/cache_tensor.h"
 #include "ggml-impl.h"
 
 namespace sightline::device {
 namespace {
-
-constexpr uint16_t kMinusInfinity = 0xfc00;
 
 /// Only gives another view of the same bytes.
 bool is_view(const ggml_tensor* node) {
@@ -26,18 +23,11 @@ bool is_view(const ggml_tensor* node) {
   }
 }
 
-/// Set before the graph runs, so it may be read while the graph is prepared.
-bool is_input(const ggml_tensor* tensor) { return tensor->op == GGML_OP_NONE; }
-
 /// The first of consecutive row numbers, or -1.
-int64_t consecutive_from(const ggml_tensor* rows) {
-  const auto row = [&](int64_t i) -> int64_t {
-    return rows->type == GGML_TYPE_I64 ? static_cast<const int64_t*>(rows->data)[i]
-                                       : static_cast<const int32_t*>(rows->data)[i];
-  };
-  for (int64_t i = 1; i < rows->ne[0]; i++)
-    if (row(i) != row(0) + i) return -1;
-  return row(0);
+int64_t consecutive_from(const std::vector<int64_t>& rows) {
+  for (size_t i = 1; i < rows.size(); i++)
+    if (rows[i] != rows[0] + static_cast<int64_t>(i)) return -1;
+  return rows.empty() ? -1 : rows[0];
 }
 
 float parameter(const ggml_tensor* node, int index) {
@@ -60,18 +50,39 @@ std::vector<float> alibi_slopes(float max_bias, int heads) {
   return slopes;
 }
 
+/// Whether a view shows a cache tensor from its first row on.
+bool starts_rows(const ggml_tensor* view) {
+  return view->view_offs == 0 && view->ne[3] == 1 && view->nb[0] == sizeof(uint16_t) &&
+         view->nb[1] == root(view)->nb[1] &&
+         view->nb[2] == static_cast<size_t>(view->ne[0]) * sizeof(uint16_t);
+}
+
 }  // namespace
+
+std::optional<cache::Geometry> geometry_of(const ggml_tensor* attention) {
+  const ggml_tensor* k = attention->src[1];
+  const ggml_tensor* v = attention->src[2];
+  if (k->ne[0] != v->ne[0] || k->ne[2] != v->ne[2] || k->ne[0] % attention::kTokenGranule != 0 ||
+      k->ne[0] * k->ne[2] != root(k)->ne[0] || v->ne[0] * v->ne[2] != root(v)->ne[0])
+    return std::nullopt;
+  return cache::Geometry{static_cast<int32_t>(k->ne[2]), static_cast<int32_t>(k->ne[0])};
+}
 
 Step::~Step() {
   for (const Saved& saved : saved_) {
     saved.node->op = saved.op;
     std::memcpy(saved.node->op_params, saved.params, sizeof saved.params);
   }
-  for (const int32_t layer : begun_) context_.cache.abandon(layer);
+  abandon();
+}
+
+void Step::abandon() {
+  for (const auto& [buffer, layer] : begun_) buffer->cache().abandon(layer);
+  begun_.clear();
 }
 
 void Step::finish() {
-  for (const int32_t layer : begun_) context_.cache.commit(layer);
+  for (const auto& [buffer, layer] : begun_) buffer->cache().commit(layer);
   begun_.clear();
 }
 
@@ -82,7 +93,7 @@ Failure Step::prepare(ggml_cgraph* graph) {
     ggml_tensor* node = graph->nodes[i];
     if (is_view(node)) continue;
     const auto touches = [&](const ggml_tensor* tensor) {
-      return tensor != nullptr && owned_cache(tensor, context_.capacity).has_value();
+      return tensor != nullptr && owned_cache(tensor).has_value();
     };
     if (node->op == GGML_OP_SET_ROWS && touches(node)) {
       appends.push_back(node);
@@ -90,19 +101,29 @@ Failure Step::prepare(ggml_cgraph* graph) {
                touches(node->src[2])) {
       attentions.push_back(node);
     } else if (std::any_of(std::begin(node->src), std::end(node->src), touches) || touches(node)) {
+      failed_at_ = node;
       return Failure::unsupported_operation;
     }
   }
 
   Failure failure = Failure::none;
   const auto each = [&](const std::vector<ggml_tensor*>& nodes, auto plan) {
-    for (ggml_tensor* node : nodes)
-      if (failure == Failure::none) failure = (this->*plan)(node);
+    for (ggml_tensor* node : nodes) {
+      if (failure != Failure::none) return;
+      failed_at_ = node;
+      failure = (this->*plan)(node);
+    }
   };
   each(attentions, &Step::configure);
+  each(appends, &Step::read_rows);
+  each(attentions, &Step::read_sight);
+  if (failure == Failure::none) failure = begin();
   each(appends, &Step::plan_append);
   each(attentions, &Step::plan_attention);
-  if (failure != Failure::none) return failure;
+  if (failure != Failure::none) {
+    abandon();
+    return failure;
+  }
 
   size_t floats = 0;
   for (const auto& planned : planned_) floats = std::max(floats, planned->plan.workspace_floats());
@@ -116,40 +137,82 @@ Failure Step::prepare(ggml_cgraph* graph) {
   return Failure::none;
 }
 
-Failure Step::configure(const ggml_tensor* node) {
+Failure Step::configure(ggml_tensor* node) {
   const ggml_tensor* k = node->src[1];
   const ggml_tensor* v = node->src[2];
-  const auto keys = owned_cache(k, context_.capacity);
-  const auto values = owned_cache(v, context_.capacity);
+  const auto keys = owned_cache(k);
+  const auto values = owned_cache(v);
   const bool expected = keys->keys && !values->keys && keys->layer == values->layer &&
-                        k->ne[0] == v->ne[0] && k->ne[2] == v->ne[2] && k->ne[3] == 1 &&
-                        k->ne[0] % attention::kTokenGranule == 0 &&
-                        node->src[0]->type == GGML_TYPE_F32 && node->src[0]->ne[2] % k->ne[2] == 0;
-  if (!expected) return Failure::unsupported_operation;
-  const cache::Geometry geometry{static_cast<int32_t>(k->ne[2]), static_cast<int32_t>(k->ne[0])};
-  geometry_[keys->layer] = geometry;
-  return context_.cache.configure(keys->layer, geometry) ? Failure::none
-                                                         : Failure::unsupported_operation;
+                        keys->buffer == values->buffer && node->src[0]->type == GGML_TYPE_F32 &&
+                        node->src[0]->ne[2] % k->ne[2] == 0 && node->src[0]->ne[3] == 1 &&
+                        node->src[0]->nb[0] == sizeof(float) && starts_rows(k) && starts_rows(v);
+  const auto geometry = geometry_of(node);
+  return expected && geometry && keys->buffer->configure(keys->layer, *geometry)
+             ? Failure::none
+             : Failure::unsupported_operation;
 }
 
-Failure Step::plan_append(ggml_tensor* node) {
-  const auto tensor = owned_cache(node, context_.capacity);
+Failure Step::read_rows(ggml_tensor* node) {
+  const auto [buffer, layer, keys] = *owned_cache(node);
   const ggml_tensor* source = node->src[0];
   const ggml_tensor* rows = node->src[1];
-  const auto geometry = geometry_.find(tensor->layer);
+  const auto geometry = buffer->geometry(layer);
   const int64_t count = source->ne[1];
-  if (geometry == geometry_.end() || source->type != GGML_TYPE_F32 || !is_input(rows) ||
-      source->nb[0] != sizeof(float) || source->ne[2] != 1 || rows->ne[0] != count ||
-      source->ne[0] != int64_t{geometry->second.kv_heads} * geometry->second.head_dim)
+  if (!geometry || source->type != GGML_TYPE_F32 || source->nb[0] != sizeof(float) ||
+      source->ne[2] != 1 || source->ne[3] != 1 || rows->ne[0] != count ||
+      source->ne[0] != int64_t{geometry->kv_heads} * geometry->head_dim ||
+      node->ne[0] != source->ne[0])
     return Failure::unsupported_operation;
+  const int64_t first = consecutive_from(row_numbers(rows));
+  if (first < 0 || first + count > node->ne[1]) return Failure::unsupported_operation;
+  Appended& appended =
+      appended_
+          .try_emplace(Layer{buffer, layer}, Appended{static_cast<int32_t>(first),
+                                                      static_cast<int32_t>(count), false, false})
+          .first->second;
+  bool& seen = keys ? appended.keys : appended.values;
+  if (seen || appended.first != first || appended.count != count)
+    return Failure::unsupported_operation;
+  seen = true;
+  return Failure::none;
+}
 
-  if (!begun_.contains(tensor->layer)) {
-    const int64_t first = consecutive_from(rows);
-    if (first < 0) return Failure::unsupported_operation;
-    switch (context_.cache.begin(tensor->layer, static_cast<int32_t>(first),
-                                 static_cast<int32_t>(count))) {
+Failure Step::read_sight(ggml_tensor* node) {
+  const ggml_tensor* mask = node->src[3];
+  const auto [buffer, layer, keys] = *owned_cache(node->src[1]);
+  if (!sights_.contains(mask)) {
+    auto sight = read_mask(mask, node->src[0]->ne[1], node->src[1]->ne[1]);
+    if (!sight) return Failure::unsupported_operation;
+    sights_.emplace(mask, std::move(*sight));
+  }
+  const Sight& sight = sights_.at(mask);
+  if (static_cast<int64_t>(sight.visible.size()) != node->src[0]->ne[1])
+    return Failure::unsupported_operation;
+  const auto appended = appended_.find({buffer, layer});
+  const int32_t end = appended != appended_.end() ? appended->second.first + appended->second.count
+                                                  : buffer->length(layer);
+  const bool expected = sight.end <= end && (sight.whole || context_.one_sequence);
+  return expected ? Failure::none : Failure::unsupported_operation;
+}
+
+/// Makes room in every layer that gets rows.
+Failure Step::begin() {
+  for (const auto& [at, appended] : appended_) {
+    const auto& [buffer, layer] = at;
+    const int32_t length = buffer->length(layer);
+    // Keys without values, or a gap.
+    if (!appended.keys || !appended.values || appended.first > length)
+      return Failure::unsupported_operation;
+  }
+  for (const auto& [at, appended] : appended_) {
+    const auto& [buffer, layer] = at;
+    cache::Status status = cache::Status::ok;
+    if (appended.first < buffer->length(layer)) status = buffer->rewind(appended.first);
+    if (status == cache::Status::ok)
+      status = buffer->cache().begin(layer, appended.first, appended.count);
+    switch (status) {
       case cache::Status::ok:
-        begun_.insert(tensor->layer);
+        begun_.insert(at);
         break;
       case cache::Status::exhausted:
         return Failure::cache_exhausted;
@@ -157,58 +220,39 @@ Failure Step::plan_append(ggml_tensor* node) {
         return Failure::unsupported_operation;
     }
   }
-  appends_.push_back(
-      std::make_unique<Append>(Append{&context_.cache,
-                                      tensor->layer,
-                                      geometry->second.kv_heads,
-                                      geometry->second.head_dim,
-                                      tensor->keys,
-                                      {static_cast<const float*>(source->data),
-                                       source->nb[1] / sizeof(float), static_cast<int>(count)}}));
   return Failure::none;
 }
 
-/// The last position a query sees, and whether anything but 0 is added up to there.
-const Step::Sight* Step::sight_of(const ggml_tensor* mask, int64_t queries, int32_t length) {
-  const auto known = sights_.find(mask);
-  if (known != sights_.end()) return &known->second;
-  Sight sight{std::vector<int32_t>(static_cast<size_t>(queries), length), true};
-  if (mask != nullptr) {
-    const bool readable = is_input(mask) && mask->type == GGML_TYPE_F16 && mask->ne[1] >= queries &&
-                          mask->ne[2] == 1 && mask->ne[3] == 1;
-    if (!readable) return nullptr;
-    for (int64_t i = 0; i < queries; i++) {
-      const auto* row = reinterpret_cast<const uint16_t*>(static_cast<const char*>(mask->data) +
-                                                          i * static_cast<int64_t>(mask->nb[1]));
-      int64_t visible = std::min<int64_t>(mask->ne[0], length);
-      while (visible > 0 && row[visible - 1] == kMinusInfinity) visible--;
-      uint16_t added = 0;
-      for (int64_t j = 0; j < visible; j++) added |= row[j];
-      sight.visible[static_cast<size_t>(i)] = static_cast<int32_t>(visible);
-      sight.plain = sight.plain && added == 0;
-    }
-  }
-  return &sights_.emplace(mask, std::move(sight)).first->second;
+Failure Step::plan_append(ggml_tensor* node) {
+  const auto [buffer, layer, keys] = *owned_cache(node);
+  const auto [kv_heads, head_dim] = *buffer->geometry(layer);
+  const ggml_tensor* source = node->src[0];
+  appends_.push_back(std::make_unique<Append>(
+      Append{&buffer->cache(),
+             layer,
+             kv_heads,
+             head_dim,
+             keys,
+             {static_cast<const float*>(source->data), source->nb[1] / sizeof(float),
+              static_cast<int>(source->ne[1])}}));
+  return Failure::none;
 }
 
 Failure Step::plan_attention(ggml_tensor* node) {
   const ggml_tensor* q = node->src[0];
   const ggml_tensor* mask = node->src[3];
   const ggml_tensor* sinks = node->src[4];
-  const int32_t layer = owned_cache(node->src[1], context_.capacity)->layer;
-  const cache::Geometry geometry = geometry_.at(layer);
-  const auto blocks = context_.cache.blocks(layer);
-  const int32_t length = blocks.empty() ? 0 : blocks.back().first + blocks.back().tokens;
-  const Sight* sight = sight_of(mask, q->ne[1], length);
-  if (sight == nullptr || q->ne[3] != 1 || q->nb[0] != sizeof(float))
-    return Failure::unsupported_operation;
+  const auto [buffer, layer, keys] = *owned_cache(node->src[1]);
+  const cache::Geometry geometry = *buffer->geometry(layer);
+  const auto blocks = buffer->cache().blocks(layer);
+  const Sight& sight = sights_.at(mask);
 
   auto planned = std::make_unique<Planned>();
   const attention::Shape shape{static_cast<int>(q->ne[1]), static_cast<int>(q->ne[2]),
                                geometry.kv_heads, geometry.head_dim};
   planned->node = node;
   planned->slopes = alibi_slopes(parameter(node, 1), shape.heads);
-  planned->plan = attention::cpu::Plan::make(shape, sight->visible, blocks, context_.threads);
+  planned->plan = attention::cpu::Plan::make(shape, sight.visible, blocks, context_.threads);
   planned->problem = {
       .shape = shape,
       .q = {static_cast<const float*>(q->data), static_cast<int64_t>(q->nb[1] / sizeof(float)),
@@ -220,8 +264,8 @@ Failure Step::plan_attention(ggml_tensor* node) {
       .softcap = parameter(node, 2),
       .sinks = sinks != nullptr ? static_cast<const float*>(sinks->data) : nullptr,
       .slopes = planned->slopes.empty() ? nullptr : planned->slopes.data(),
-      .visible = sight->visible.data(),
-      .mask = sight->plain ? nullptr : static_cast<const uint16_t*>(mask->data),
+      .visible = sight.visible.data(),
+      .mask = sight.plain ? nullptr : static_cast<const uint16_t*>(mask->data),
       .mask_stride = mask != nullptr ? static_cast<int64_t>(mask->nb[1] / sizeof(uint16_t)) : 0,
       .blocks = blocks,
   };

@@ -4,12 +4,15 @@
 
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
+#include <utility>
 #include <vector>
 
 #include "attention/cpu/attend.h"
-#include "cache/cache.h"
+#include "device/cache_buffer.h"
 #include "device/device.h"
+#include "device/inputs.h"
 #include "ggml-backend.h"
 #include "ggml.h"
 
@@ -17,12 +20,15 @@ namespace sightline::device {
 
 /// What a step works on; outlives it.
 struct StepContext {
-  cache::Cache& cache;
   const attention::cpu::Kernel& kernel;
   attention::cpu::Workspace& workspace;
-  int32_t capacity;
   int threads;
+  bool one_sequence;  // every token sees all before it; else that is checked
 };
+
+/// What FLASH_ATTN_EXT on views of cache tensors says of the layer; nothing where that is not a
+/// shape that the cache holds.
+std::optional<cache::Geometry> geometry_of(const ggml_tensor* attention);
 
 class Step {
  public:
@@ -32,12 +38,22 @@ class Step {
   /// Gives the nodes back to ggml as they were; abandons what `finish` was not called for.
   ~Step();
 
-  /// Finds our nodes, makes room in the cache and turns the nodes into custom operations.
+  /// Finds our nodes, makes room in the cache and turns the nodes into custom operations. Where it
+  /// fails, the cache is as before but for tokens that the graph would have written over.
   [[nodiscard]] Failure prepare(ggml_cgraph* graph);
   /// The graph has run to its end: the step's tokens are in the cache.
   void finish();
+  /// The node that `prepare` failed at.
+  const ggml_tensor* failed_at() const { return failed_at_; }
 
  private:
+  using Layer = std::pair<CacheBuffer*, int32_t>;
+  /// Rows that a layer gets in this step.
+  struct Appended {
+    int32_t first;
+    int32_t count;
+    bool keys, values;
+  };
   struct Append {
     cache::Cache* cache;
     int32_t layer;
@@ -45,11 +61,6 @@ class Step {
     int32_t head_dim;
     bool keys;
     attention::Rows rows;  // of KV head 0
-  };
-  /// What a mask lets each query see.
-  struct Sight {
-    std::vector<int32_t> visible;
-    bool plain;  // the mask adds nothing to what is visible
   };
   struct Saved {
     ggml_tensor* node;
@@ -66,16 +77,21 @@ class Step {
   static void run_append(ggml_tensor* node, int thread, int threads, void* user);
   static void run_attention(ggml_tensor* node, int thread, int threads, void* user);
 
-  Failure configure(const ggml_tensor* attention);
+  // In this order; the cache changes from `begin` on.
+  Failure configure(ggml_tensor* attention);
+  Failure read_rows(ggml_tensor* set_rows);
+  Failure read_sight(ggml_tensor* attention);
+  Failure begin();
+  void abandon();
   Failure plan_append(ggml_tensor* set_rows);
   Failure plan_attention(ggml_tensor* attention);
-  const Sight* sight_of(const ggml_tensor* mask, int64_t queries, int32_t length);
   void replace(ggml_tensor* node, ggml_custom_op_t run, void* user);
 
   StepContext context_;
-  std::map<int32_t, cache::Geometry> geometry_;
-  std::set<int32_t> begun_;
-  std::map<const ggml_tensor*, Sight> sights_;
+  const ggml_tensor* failed_at_ = nullptr;
+  std::map<Layer, Appended> appended_;
+  std::set<Layer> begun_;
+  std::map<const ggml_tensor*, Sight> sights_;  // by mask
   std::vector<std::unique_ptr<Append>> appends_;
   std::vector<std::unique_ptr<Planned>> planned_;
   std::vector<std::unique_ptr<attention::cpu::Attention>> attentions_;

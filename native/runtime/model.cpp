@@ -196,9 +196,10 @@ Result<Done> Model::open_context(const LoadOptions& options, int32_t threads) {
     parameters.flash_attn_type = LLAMA_FLASH_ATTN_TYPE_ENABLED;
     // Latent attention keeps one compressed tensor for keys and values: not ours to split.
     const std::string rank = metadata(model_.get(), info_.architecture + ".attention.kv_lora_rank");
-    const device::Options owned{std::get<cache::Policy>(options.cache), options.cache_budget_bytes,
-                                rank.empty() ? capacity : 0};
-    device_->own_cache(owned);
+    device_->own_cache({.policy = std::get<cache::Policy>(options.cache),
+                        .budget_bytes = options.cache_budget_bytes,
+                        .capacity = rank.empty() ? capacity : 0,
+                        .gives_up = false});
   }
 
   const AssertionGuard assertions;

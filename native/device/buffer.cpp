@@ -1,0 +1,216 @@
+// The device's buffers: the inner device's memory, but (almost) nothing for owned cache tensors.
+
+#include <algorithm>
+#include <cstring>
+
+#include "device/implementation.h"
+#include "ggml-impl.h"
+
+namespace sightline::device {
+namespace {
+
+using Implementation = Device::Implementation;
+
+// llama.cpp asks for some bytes per cache tensor; their contents are never touched.
+constexpr size_t kStandInBytes = 64;
+
+struct Buffer {
+  Implementation& device;
+  ggml_backend_buffer_t inner;
+  std::unique_ptr<CacheBuffer> cache;  // null: none of its tensors is a cache of ours
+};
+
+Buffer& of(ggml_backend_buffer_t buffer) { return *static_cast<Buffer*>(buffer->context); }
+
+CacheBuffer* cache_of(ggml_backend_buffer_t buffer, const ggml_tensor* tensor) {
+  CacheBuffer* cache = of(buffer).cache.get();
+  return cache != nullptr && cache->holds(tensor) ? cache : nullptr;
+}
+
+/// Whether a tensor about to get memory of `type` is in a cache of ours: the first that a context
+/// makes. llama.cpp initialises a context's backend and then allocates its caches on one thread,
+/// the cache of the whole context before that of a sliding window.
+bool takes(const Implementation& device, ggml_backend_buffer_type_t type,
+           const ggml_tensor* tensor) {
+  if (device.options.capacity == 0 || !plain_cache(tensor)) return false;
+  if (device.options.capacity != kAnyCapacity && tensor->ne[1] != device.options.capacity)
+    return false;
+  return type == &device.cache_type || device.making_context.contains(std::this_thread::get_id());
+}
+
+double mebibytes(size_t bytes) { return static_cast<double>(bytes) / (1 << 20); }
+
+void log_freed(CacheBuffer& buffer) {
+  if (buffer.holder() != CacheBuffer::Holder::ours) {
+    GGML_LOG_INFO("%s: cache of %d layers freed; it was given up and had %.2f MiB of FP16\n", kName,
+                  buffer.layers(), mebibytes(buffer.given_up_bytes()));
+    return;
+  }
+  const cache::Account account = buffer.cache().account();
+  const size_t bytes = account.sink_bytes + account.int8_bytes + account.window_bytes;
+  GGML_LOG_INFO(
+      "%s: cache of %d layers freed; it held %lld tokens (sink %lld, int8 %lld, window %lld) in "
+      "%.2f MiB, as FP16 %.2f MiB\n",
+      kName, buffer.layers(), static_cast<long long>(account.tokens),
+      static_cast<long long>(account.sink_tokens), static_cast<long long>(account.int8_tokens),
+      static_cast<long long>(account.window_tokens), mebibytes(bytes),
+      mebibytes(account.fp16_bytes));
+}
+
+// ---- buffers ----
+
+void buffer_free(ggml_backend_buffer_t buffer) {
+  Buffer& self = of(buffer);
+  if (self.cache != nullptr) {
+    const std::lock_guard lock(self.device.mutex);
+    log_freed(*self.cache);
+    std::erase(self.device.caches, self.cache.get());
+    self.cache.reset();
+  }
+  ggml_backend_buffer_free(self.inner);
+  delete &self;
+}
+
+void* buffer_base(ggml_backend_buffer_t buffer) {
+  return ggml_backend_buffer_get_base(of(buffer).inner);
+}
+
+ggml_status buffer_init_tensor(ggml_backend_buffer_t buffer, ggml_tensor* tensor) {
+  Buffer& self = of(buffer);
+  Implementation& device = self.device;
+  if (tensor->view_src == nullptr && std::strncmp(tensor->name, "cache_", 6) == 0) {
+    const std::lock_guard lock(device.mutex);
+    if (takes(device, buffer->buft, tensor)) {
+      if (self.cache == nullptr) {
+        self.cache = std::make_unique<CacheBuffer>(device.options.policy, *device.pool);
+        device.caches.push_back(self.cache.get());
+        device.making_context.erase(std::this_thread::get_id());
+        buffer->buft = &device.cache_type;
+      }
+      self.cache->add(tensor);
+      return GGML_STATUS_SUCCESS;
+    }
+    device.passed[tensor->name] = ggml_nbytes(tensor);
+  }
+  return ggml_backend_buffer_init_tensor(self.inner, tensor);
+}
+
+void buffer_set(ggml_backend_buffer_t buffer, ggml_tensor* tensor, const void* data, size_t offset,
+                size_t size) {
+  Buffer& self = of(buffer);
+  if (CacheBuffer* cache = cache_of(buffer, tensor)) {
+    const std::lock_guard lock(self.device.mutex);
+    const auto before = cache->holder();
+    cache->set(tensor, data, offset, size, self.device.inner_type());
+    if (cache->holder() != before) log_given_up(*cache, "its contents were replaced");
+  } else {
+    self.inner->iface.set_tensor(self.inner, tensor, data, offset, size);
+  }
+}
+
+void buffer_memset(ggml_backend_buffer_t buffer, ggml_tensor* tensor, uint8_t value, size_t offset,
+                   size_t size) {
+  Buffer& self = of(buffer);
+  if (cache_of(buffer, tensor) != nullptr) {
+    const std::vector<uint8_t> bytes(size, value);
+    buffer_set(buffer, tensor, bytes.data(), offset, size);
+  } else {
+    self.inner->iface.memset_tensor(self.inner, tensor, value, offset, size);
+  }
+}
+
+void buffer_get(ggml_backend_buffer_t buffer, const ggml_tensor* tensor, void* data, size_t offset,
+                size_t size) {
+  Buffer& self = of(buffer);
+  if (const CacheBuffer* cache = cache_of(buffer, tensor)) {
+    const std::lock_guard lock(self.device.mutex);
+    cache->get(tensor, data, offset, size);
+  } else {
+    self.inner->iface.get_tensor(self.inner, tensor, data, offset, size);
+  }
+}
+
+void buffer_clear(ggml_backend_buffer_t buffer, uint8_t value) {
+  Buffer& self = of(buffer);
+  if (self.cache != nullptr) {
+    const std::lock_guard lock(self.device.mutex);
+    self.cache->clear();
+  }
+  self.inner->iface.clear(self.inner, value);
+}
+
+constexpr ggml_backend_buffer_i kBuffer = [] {
+  ggml_backend_buffer_i interface {};
+  interface.free_buffer = buffer_free;
+  interface.get_base = buffer_base;
+  interface.init_tensor = buffer_init_tensor;
+  interface.memset_tensor = buffer_memset;
+  interface.set_tensor = buffer_set;
+  interface.get_tensor = buffer_get;
+  interface.clear = buffer_clear;
+  return interface;
+}();
+
+// ---- buffer types ----
+
+Implementation& of(ggml_backend_buffer_type_t type) {
+  return *static_cast<Implementation*>(type->context);
+}
+
+const char* type_name(ggml_backend_buffer_type_t) { return kName; }
+
+ggml_backend_buffer_t type_allocate(ggml_backend_buffer_type_t type, size_t size) {
+  ggml_backend_buffer_t inner = ggml_backend_buft_alloc_buffer(of(type).inner_type(), size);
+  if (inner == nullptr) return nullptr;
+  return ggml_backend_buffer_init(type, kBuffer, new Buffer{of(type), inner, nullptr},
+                                  ggml_backend_buffer_get_size(inner));
+}
+
+size_t type_alignment(ggml_backend_buffer_type_t type) {
+  return ggml_backend_buft_get_alignment(of(type).inner_type());
+}
+
+size_t type_allocated_size(ggml_backend_buffer_type_t type, const ggml_tensor* tensor) {
+  Implementation& device = of(type);
+  if (plain_cache(tensor)) {
+    const std::lock_guard lock(device.mutex);
+    if (takes(device, type, tensor)) return kStandInBytes;
+  }
+  return ggml_backend_buft_get_alloc_size(device.inner_type(), tensor);
+}
+
+bool type_is_host(ggml_backend_buffer_type_t type) {
+  return type != &of(type).cache_type && ggml_backend_buft_is_host(of(type).inner_type());
+}
+
+}  // namespace
+
+void log_given_up(const CacheBuffer& buffer, const char* why) {
+  if (buffer.holder() == CacheBuffer::Holder::theirs) {
+    GGML_LOG_WARN("%s: cache of %d layers is FP16 from here on, %.2f MiB: %s\n", kName,
+                  buffer.layers(), mebibytes(buffer.given_up_bytes()), why);
+  } else {
+    GGML_LOG_ERROR("%s: cache of %d layers is lost: %s, and there is no memory for it as FP16\n",
+                   kName, buffer.layers(), why);
+  }
+}
+
+void make_buffer_types(Implementation& device) {
+  for (ggml_backend_buffer_type* type : {&device.buffer_type, &device.cache_type}) {
+    type->iface.get_name = type_name;
+    type->iface.alloc_buffer = type_allocate;
+    type->iface.get_alignment = type_alignment;
+    type->iface.get_alloc_size = type_allocated_size;
+    type->iface.is_host = type_is_host;
+    type->device = &device.device;
+    type->context = &device;
+  }
+}
+
+CacheBuffer* cache_buffer(const ggml_tensor* tensor) {
+  const ggml_tensor* whole = root(tensor);
+  const bool ours = whole->buffer != nullptr && whole->buffer->iface.free_buffer == buffer_free;
+  return ours ? cache_of(whole->buffer, whole) : nullptr;
+}
+
+}  // namespace sightline::device

@@ -1,0 +1,35 @@
+#pragma once
+// What llama.cpp has written into a graph's inputs before it runs: row numbers and masks.
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <vector>
+
+#include "ggml.h"
+
+namespace sightline::device {
+
+/// Set before the graph runs, so it may be read while the graph is prepared.
+inline bool is_input(const ggml_tensor* tensor) { return tensor->op == GGML_OP_NONE; }
+
+/// The rows that a SET_ROWS writes; none where they are not an input.
+std::vector<int64_t> row_numbers(const ggml_tensor* rows);
+
+/// What a mask lets each query see.
+struct Sight {
+  std::vector<int32_t> visible;  // by query: one more than the last row it sees
+  int32_t end = 0;               // the largest of these
+  bool plain = true;             // the mask adds nothing to what is visible
+  bool whole = true;             // and hides nothing before that
+};
+
+/// `mask` is an FP16 input [rows, queries], or null: every query sees all rows. Nothing where it is
+/// something else.
+std::optional<Sight> read_mask(const ggml_tensor* mask, int64_t queries, int64_t rows);
+
+/// Whether a query sees a row of which `is_row` is true. A mask that cannot be read hides nothing.
+bool sees(const ggml_tensor* mask, int64_t queries, int64_t rows,
+          const std::function<bool(int64_t)>& is_row);
+
+}  // namespace sightline::device
