@@ -26,7 +26,8 @@ export interface SightlineSettings {
 
 /** One row of the cache's account. Rows add up to `CacheStats.bytes`. */
 export interface CacheTier {
-  readonly name: 'sink' | 'int8' | 'window' | 'passthrough';
+  /** `sink`, `window`, `passthrough` (llama.cpp's own FP16 cache), or a tier: `int8`, `k8v4`, `int4`, ... */
+  readonly name: string;
   readonly tokens: number;
   readonly bytes: number;
 }

@@ -134,10 +134,15 @@ class EngineObject : public Napi::ObjectWrap<EngineObject> {
   Napi::Value truncate(const Napi::CallbackInfo& call) {
     Result<int32_t> tokens = to_count(call[0], "tokens");
     if (!tokens) return rejected(call.Env(), tokens.error());
+    const std::string how = call[1].IsUndefined() ? "exact" : call[1].ToString().Utf8Value();
+    if (how != "exact" && how != "reopen")
+      return rejected(call.Env(), {Code::bad_argument, "rollback must be 'exact' or 'reopen'."});
+    const auto rollback = how == "exact" ? cache::Rollback::exact : cache::Rollback::reopen;
     return promise(
         call.Env(),
-        [count = tokens.value()](runtime::Model& model, const Settlement&) -> Result<int32_t> {
-          return model.truncate(count);
+        [count = tokens.value(), rollback](runtime::Model& model,
+                                           const Settlement&) -> Result<int32_t> {
+          return model.truncate(count, rollback);
         },
         [](Napi::Env env, int32_t kept) { return Napi::Number::New(env, kept); });
   }

@@ -3,6 +3,9 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <optional>
+
+#include "attention/format/format.h"
 
 namespace sightline::addon {
 namespace {
@@ -64,6 +67,11 @@ class Reader {
     return object_.IsEmpty() ? Napi::Value() : object_.Get(name);
   }
 
+  bool has(const char* name) {
+    const Napi::Value value = get(name);
+    return !value.IsEmpty() && !value.IsUndefined();
+  }
+
   void fail(const char* name, const char* expected) {
     if (wrong_.empty()) wrong_ = std::string(name) + " must be " + expected + ".";
   }
@@ -72,6 +80,81 @@ class Reader {
   Napi::Object object_;
   std::string wrong_;
 };
+
+/// A pair of formats: a tier's name, or an object with `k` and `v`.
+attention::Tier to_tier(Reader& reader, const Napi::Value& value) {
+  constexpr const char* kExpected =
+      "fp16, fp8, int8, k8v4, int4 or k4v2, or an object with k and v: fp16, fp8, int8, int4, int2";
+  if (value.IsString()) {
+    const auto tier = attention::tier_named(value.As<Napi::String>().Utf8Value());
+    if (!tier) reader.fail("cache.tier", kExpected);
+    return tier.value_or(attention::Tier{});
+  }
+  Reader pair(value);
+  const auto k = attention::format_named(pair.text("k"));
+  const auto v = attention::format_named(pair.text("v"));
+  if (!pair.wrong().empty() || !k || !v) reader.fail("cache.tier", kExpected);
+  return {k.value_or(attention::Format::fp16), v.value_or(attention::Format::fp16)};
+}
+
+cache::LayerFormats to_layer_formats(Reader& reader, const Napi::Value& value) {
+  Reader layer(value);
+  cache::LayerFormats formats{layer.count("layer"), {}, {}};
+  const auto format = [&](const char* name) -> std::optional<attention::Format> {
+    if (!layer.has(name)) return std::nullopt;
+    const auto named = attention::format_named(layer.text(name));
+    if (!named) layer.fail("cache.layers", "formats fp16, fp8, int8, int4 or int2");
+    return named;
+  };
+  formats.k = format("k");
+  formats.v = format("v");
+  if (!layer.wrong().empty()) reader.fail("cache.layers", "a list of { layer, k, v }");
+  return formats;
+}
+
+Result<cache::Policy> to_policy(Reader& reader, const std::string& name) {
+  const auto kind = cache::policy_named(name);
+  if (!kind)
+    return Error{Code::bad_argument,
+                 "cache.policy must be full, selective, hierarchical, compressed, auto, lowrank, "
+                 "h2o, attention, importance or stock."};
+  cache::Policy policy;
+  policy.kind = *kind;
+  const auto fraction = [&](const char* field, float& target) {
+    if (reader.has(field)) target = static_cast<float>(reader.number(field, 0, 1));
+  };
+  const auto count = [&](const char* field, int32_t& target) {
+    if (reader.has(field)) target = reader.count(field);
+  };
+  if (reader.has("tier")) policy.tier = to_tier(reader, reader.get("tier"));
+  count("sink", policy.sink);
+  policy.window = cache::default_window(policy);
+  count("window", policy.window);
+  policy.span = std::max(policy.span, policy.window);
+  count("span", policy.span);
+  fraction("keep", policy.keep);
+  fraction("threshold", policy.threshold);
+  count("rank", policy.rank);
+  fraction("energy", policy.energy);
+  if (reader.has("weights")) {
+    Reader weights(reader.get("weights"));
+    policy.weights = {static_cast<float>(weights.number("attention", 0, 1)),
+                      static_cast<float>(weights.number("recency", 0, 1)),
+                      static_cast<float>(weights.number("kind", 0, 1))};
+    if (!weights.wrong().empty()) return weights.error();
+  }
+  if (reader.has("layers")) {
+    const Napi::Value list = reader.get("layers");
+    if (!list.IsArray()) reader.fail("cache.layers", "a list of { layer, k, v }");
+    const auto array = list.IsArray() ? list.As<Napi::Array>() : Napi::Array::New(list.Env());
+    for (uint32_t i = 0; i < array.Length(); i++)
+      policy.layers.push_back(to_layer_formats(reader, array.Get(i)));
+  }
+  if (policy.kind == cache::PolicyKind::full) policy.sink = policy.window = 0;
+  if (!reader.wrong().empty()) return reader.error();
+  if (const auto fault = cache::fault_of(policy)) return Error{Code::bad_argument, *fault};
+  return policy;
+}
 
 }  // namespace
 
@@ -87,12 +170,8 @@ Result<runtime::LoadOptions> to_load_options(const Napi::Value& value) {
 
   Reader cache(reader.get("cache"));
   const std::string policy = cache.text("policy");
-  if (policy == "full") {
-    options.cache = cache::Policy{cache::PolicyKind::full, 0, 0};
-  } else if (policy == "selective") {
-    const int32_t sink = cache.count("sink");
-    options.cache = cache::Policy{cache::PolicyKind::selective, sink, cache.count("window")};
-  } else if (policy == "stock") {
+  if (!cache.wrong().empty()) return cache.error();
+  if (policy == "stock") {
     const std::string type = cache.text("type");
     options.cache = runtime::StockCache{type == "q8_0"   ? GGML_TYPE_Q8_0
                                         : type == "q4_0" ? GGML_TYPE_Q4_0
@@ -100,10 +179,12 @@ Result<runtime::LoadOptions> to_load_options(const Napi::Value& value) {
                                         cache.flag("flashAttention")};
     if (type != "f16" && type != "q8_0" && type != "q4_0")
       cache.fail("cache.type", "f16, q8_0 or q4_0");
-  } else {
-    cache.fail("cache.policy", "full, selective or stock");
+    if (!cache.wrong().empty()) return cache.error();
+    return options;
   }
-  if (!cache.wrong().empty()) return cache.error();
+  Result<cache::Policy> own = to_policy(cache, policy);
+  if (!own) return own.error();
+  options.cache = std::move(own.value());
   return options;
 }
 
@@ -171,7 +252,7 @@ Napi::Value to_js(Napi::Env env, const runtime::Stats& stats) {
   const cache::Account& account = stats.account;
   Napi::Array tiers = Napi::Array::New(env);
   size_t total = 0;
-  const auto add = [&](const char* name, int64_t tokens, size_t bytes) {
+  const auto add = [&](const std::string& name, int64_t tokens, size_t bytes) {
     if (bytes == 0) return;
     Napi::Object tier = Napi::Object::New(env);
     tier.Set("name", name);
@@ -180,9 +261,10 @@ Napi::Value to_js(Napi::Env env, const runtime::Stats& stats) {
     tiers.Set(tiers.Length(), tier);
     total += bytes;
   };
-  add("sink", account.sink_tokens, account.sink_bytes);
-  add("int8", account.int8_tokens, account.int8_bytes);
-  add("window", account.window_tokens, account.window_bytes);
+  add("sink", account.sink.tokens, account.sink.bytes);
+  for (const cache::Account::Coded& level : account.coded)
+    add(attention::name_of(level.tier), level.tokens, level.bytes);
+  add("window", account.window.tokens, account.window.bytes);
   add("passthrough", account.tokens, stats.passed_bytes);
 
   Napi::Object object = Napi::Object::New(env);
@@ -192,6 +274,8 @@ Napi::Value to_js(Napi::Env env, const runtime::Stats& stats) {
   object.Set("bytes", static_cast<double>(total));
   object.Set("reservedBytes", static_cast<double>(stats.reserved_bytes + stats.passed_bytes));
   object.Set("fp16Bytes", static_cast<double>(account.fp16_bytes + stats.passed_bytes));
+  object.Set("droppedTokens", static_cast<double>(account.dropped_tokens));
+  object.Set("degradedTokens", static_cast<double>(account.degraded_tokens));
   object.Set("tiers", tiers);
   return object;
 }

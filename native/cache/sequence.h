@@ -98,6 +98,8 @@ class Sequence {
   /// Of the account's bytes, those that other sequences hold as well. O(blocks).
   size_t shared_bytes() const;
 
+  std::vector<Geometry> geometries() const;
+
   // For snapshots.
   int32_t layers() const { return static_cast<int32_t>(layers_.size()); }
   const Layer& layer(int32_t index) const { return layers_[static_cast<size_t>(index)]; }
@@ -106,8 +108,6 @@ class Sequence {
   [[nodiscard]] bool adopt(int32_t layer, const attention::Block& block, Entry entry);
 
  private:
-  std::vector<Geometry> geometries() const;
-
   Common common_;
   std::vector<Layer> layers_;
 };

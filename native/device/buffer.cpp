@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "attention/format/format.h"
 #include "device/implementation.h"
 #include "ggml-impl.h"
 
@@ -47,14 +48,14 @@ void log_freed(CacheBuffer& buffer) {
     return;
   }
   const cache::Account account = buffer.cache().account();
-  const size_t bytes = account.sink_bytes + account.int8_bytes + account.window_bytes;
+  std::string tiers = "sink " + std::to_string(account.sink.tokens);
+  for (const cache::Account::Coded& level : account.coded)
+    tiers += ", " + attention::name_of(level.tier) + " " + std::to_string(level.tokens);
+  tiers += ", window " + std::to_string(account.window.tokens);
   GGML_LOG_INFO(
-      "%s: cache of %d layers freed; it held %lld tokens (sink %lld, int8 %lld, window %lld) in "
-      "%.2f MiB, as FP16 %.2f MiB\n",
-      kName, buffer.layers(), static_cast<long long>(account.tokens),
-      static_cast<long long>(account.sink_tokens), static_cast<long long>(account.int8_tokens),
-      static_cast<long long>(account.window_tokens), mebibytes(bytes),
-      mebibytes(account.fp16_bytes));
+      "%s: cache of %d layers freed; it held %lld tokens (%s) in %.2f MiB, as FP16 %.2f MiB\n",
+      kName, buffer.layers(), static_cast<long long>(account.tokens), tiers.c_str(),
+      mebibytes(account.bytes()), mebibytes(account.fp16_bytes));
 }
 
 // ---- buffers ----

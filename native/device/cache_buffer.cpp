@@ -29,6 +29,14 @@ size_t whole_offset(const ggml_tensor* tensor, size_t offset) {
   return offset + (tensor->view_src != nullptr ? tensor->view_offs : 0);
 }
 
+/// Where a copy holds the token of a position; nothing where that was dropped.
+std::optional<int> index_of(const attention::Block& block, const attention::Copy& copy, int head,
+                            int32_t position) {
+  for (int i = 0; i < copy.tokens; i++)
+    if (attention::position_of(block, copy, head, i) == position) return i;
+  return std::nullopt;
+}
+
 }  // namespace
 
 void CacheBuffer::add(ggml_tensor* tensor) {
@@ -59,11 +67,10 @@ std::optional<cache::Geometry> CacheBuffer::geometry(int32_t layer) const {
 
 int32_t CacheBuffer::length(int32_t layer) const {
   if (!geometry_.contains(layer) || cache_.blocks(layer).empty()) return 0;
-  const attention::Block& last = cache_.blocks(layer).back();
-  return last.first + last.tokens;
+  return cache_.blocks(layer).back().end();
 }
 
-/// Zeros where the cache has no such token.
+/// Zeros where the cache does not hold the token.
 void CacheBuffer::read_row(CacheTensor tensor, int32_t row, std::vector<uint16_t>& halves) const {
   std::fill(halves.begin(), halves.end(), uint16_t{0});
   const auto geometry = geometry_.find(tensor.layer);
@@ -71,15 +78,27 @@ void CacheBuffer::read_row(CacheTensor tensor, int32_t row, std::vector<uint16_t
   const auto [kv_heads, head_dim] = geometry->second;
   const auto element = tensor.keys ? attention::key_at : attention::value_at;
   for (const attention::Block& block : cache_.blocks(tensor.layer)) {
-    const int32_t token = row - block.first;
-    if (token < 0 || token >= block.tokens) continue;
-    const bool coded = block.fp16 == nullptr;
-    size_t next = 0;
-    for (int head = 0; head < kv_heads; head++)
-      for (int channel = 0; channel < head_dim; channel++)
-        halves[next++] = attention::float_to_half(
-            static_cast<float>(element(block, coded, head, head_dim, token, channel)));
+    if (row < block.first || row >= block.end()) continue;
+    const attention::Copy& copy = block.copies[0];
+    for (int head = 0; head < kv_heads; head++) {
+      const auto token = index_of(block, copy, head, row);
+      uint16_t* elements = halves.data() + head * head_dim;
+      for (int channel = 0; token && channel < head_dim; channel++)
+        elements[channel] = attention::float_to_half(
+            static_cast<float>(element(copy, head, head_dim, *token, channel)));
+    }
   }
+}
+
+/// Whether every KV head still holds a row.
+bool CacheBuffer::has_row(int32_t layer, int32_t row) const {
+  for (const attention::Block& block : cache_.blocks(layer)) {
+    if (row < block.first || row >= block.end()) continue;
+    for (int head = 0; head < geometry_.at(layer).kv_heads; head++)
+      if (!index_of(block, block.copies[0], head, row)) return false;
+    return true;
+  }
+  return false;
 }
 
 /// [rows.count][width]
@@ -118,32 +137,12 @@ cache::Status CacheBuffer::write_rows(CacheTensor tensor, Rows rows, const uint1
 }
 
 cache::Status CacheBuffer::rewind(int32_t length) {
-  int32_t kept = length;
-  for (const auto& [layer, geometry] : geometry_) {
-    for (const attention::Block& block : cache_.blocks(layer))
-      if (block.fp16 == nullptr && block.first < length && length < block.first + block.tokens)
-        kept = std::min(kept, block.first);
-  }
-  const Rows cut{kept, length - kept};
-  std::map<int32_t, std::pair<std::vector<uint16_t>, std::vector<uint16_t>>> tails;
-  for (const auto& [layer, geometry] : geometry_) {
-    const auto width = static_cast<size_t>(geometry.kv_heads * geometry.head_dim);
-    tails[layer] = {read_rows({layer, true}, width, cut), read_rows({layer, false}, width, cut)};
-  }
   for (const auto& [layer, geometry] : geometry_)
     dropped_to_ = std::max(dropped_to_, this->length(layer));
-  cache_.truncate(length);
-  if (cut.count == 0) return cache::Status::ok;
-  for (const auto& [layer, tail] : tails) {
-    const cache::Status written = write_rows({layer, true}, cut, tail.first.data());
-    if (written != cache::Status::ok) {
-      clear();
-      holder_ = Holder::lost;
-      return written;
-    }
-    (void)write_rows({layer, false}, cut, tail.second.data());
-  }
-  return cache::Status::ok;
+  if (cache_.truncate(length, cache::Rollback::reopen) == length) return cache::Status::ok;
+  clear();
+  holder_ = Holder::lost;
+  return cache::Status::exhausted;
 }
 
 void CacheBuffer::note_write(int64_t row) { missing_.erase(row); }
@@ -248,6 +247,9 @@ bool CacheBuffer::give_up(ggml_backend_buffer_type_t type) {
                                 static_cast<size_t>(first) * tensor->nb[1], halves.size() * 2);
     }
   }
+  for (const auto& [layer, geometry] : geometry_)
+    for (int32_t row = 0; row < length(layer); row++)
+      if (!has_row(layer, row)) missing_.insert(row);
   for (int32_t row = longest; row < dropped_to_; row++) missing_.insert(row);
   set_keys_.clear();
   cache_.truncate(0);

@@ -10,7 +10,7 @@
 #include <set>
 #include <vector>
 
-#include "cache/cache.h"
+#include "cache/sequence.h"
 #include "device/cache_tensor.h"
 #include "ggml-backend.h"
 
@@ -27,7 +27,7 @@ class CacheBuffer {
   /// `pool` outlives this.
   CacheBuffer(const cache::Policy& policy, cache::Pool& pool) : cache_(policy, pool) {}
 
-  cache::Cache& cache() { return cache_; }
+  cache::Sequence& cache() { return cache_; }
   Holder holder() const { return holder_; }
 
   /// Takes a tensor in: one that plain_cache() knows.
@@ -80,12 +80,13 @@ class CacheBuffer {
     void operator()(ggml_backend_buffer_t buffer) const { ggml_backend_buffer_free(buffer); }
   };
 
+  bool has_row(int32_t layer, int32_t row) const;
   void read_row(CacheTensor tensor, int32_t row, std::vector<uint16_t>& halves) const;
   std::vector<uint16_t> read_rows(CacheTensor tensor, size_t width, Rows rows) const;
   cache::Status write_rows(CacheTensor tensor, Rows rows, const uint16_t* halves);
   bool append(const ggml_tensor* tensor, const void* data, size_t offset, size_t size);
 
-  cache::Cache cache_;
+  cache::Sequence cache_;
   Holder holder_ = Holder::ours;
   std::vector<ggml_tensor*> tensors_;
   std::vector<void*> stand_ins_;  // where each tensor's data is while it is ours

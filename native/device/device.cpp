@@ -322,7 +322,7 @@ void Device::own_cache(const Options& options) {
   self.no_cache.emplace(options.policy, *self.pool);
 }
 
-cache::Cache& Device::cache() {
+cache::Sequence& Device::cache() {
   const std::lock_guard lock(implementation_->mutex);
   const auto& caches = implementation_->caches;
   return caches.empty() ? *implementation_->no_cache : caches.front()->cache();

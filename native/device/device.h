@@ -18,7 +18,7 @@
 #include <memory>
 #include <string_view>
 
-#include "cache/cache.h"
+#include "cache/sequence.h"
 #include "ggml-backend.h"
 
 namespace sightline::device {
@@ -61,7 +61,7 @@ class Device {
 
   /// The cache of the oldest context; an empty one while there is none. Not to be used while a
   /// graph runs.
-  cache::Cache& cache();
+  cache::Sequence& cache();
   const cache::Pool& pool() const;
   std::string_view kernel_name() const;
   Failure failure() const;

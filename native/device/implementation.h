@@ -30,7 +30,7 @@ struct Device::Implementation {
   // Guards what follows, and every change of a cache's blocks. Not held while a graph computes.
   mutable std::mutex mutex;
   std::optional<cache::Pool> pool;
-  std::optional<cache::Cache> no_cache;
+  std::optional<cache::Sequence> no_cache;
   std::vector<CacheBuffer*> caches;  // of living buffers
   // Threads that are making a context whose first cache has not got its buffer yet.
   std::set<std::thread::id> making_context;

@@ -252,7 +252,9 @@ Failure Step::plan_attention(ggml_tensor* node) {
                                geometry.kv_heads, geometry.head_dim};
   planned->node = node;
   planned->slopes = alibi_slopes(parameter(node, 1), shape.heads);
-  planned->plan = attention::cpu::Plan::make(shape, sight.visible, blocks, context_.threads);
+  const attention::Received received = buffer->cache().received(layer);
+  planned->plan =
+      attention::cpu::Plan::make(shape, sight.visible, blocks, context_.threads, received.count);
   planned->problem = {
       .shape = shape,
       .q = {static_cast<const float*>(q->data), static_cast<int64_t>(q->nb[1] / sizeof(float)),
@@ -268,6 +270,7 @@ Failure Step::plan_attention(ggml_tensor* node) {
       .mask = sight.plain ? nullptr : static_cast<const uint16_t*>(mask->data),
       .mask_stride = mask != nullptr ? static_cast<int64_t>(mask->nb[1] / sizeof(uint16_t)) : 0,
       .blocks = blocks,
+      .received = received,
   };
   planned_.push_back(std::move(planned));
   return Failure::none;

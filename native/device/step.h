@@ -55,7 +55,7 @@ class Step {
     bool keys, values;
   };
   struct Append {
-    cache::Cache* cache;
+    cache::Sequence* cache;
     int32_t layer;
     int32_t kv_heads;
     int32_t head_dim;

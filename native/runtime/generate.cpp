@@ -67,7 +67,7 @@ Result<Completion> Model::complete(const CompleteRequest& request, const Complet
 
   auto start = std::chrono::steady_clock::now();
   for (size_t done = 0; done < fresh.size();) {
-    const auto batch = fresh.subspan(done, std::min(kMicroBatch, fresh.size() - done));
+    const auto batch = next_batch(fresh.subspan(done));
     if (const auto decoded = decode(batch, false, cancel); !decoded) return decoded.error();
     done += batch.size();
     listener.on_prefill(static_cast<int32_t>(done), completion.prefilled_tokens);

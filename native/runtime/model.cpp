@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <stdexcept>
 
+#include "cache/forecast.h"
 #include "runtime/assertion.h"
 #include "runtime/gguf_check.h"
 #include "runtime/libraries.h"
@@ -16,8 +17,6 @@ namespace {
 
 // llama.cpp rounds contexts up to this.
 constexpr int32_t kContextGranule = 256;
-
-constexpr int32_t kLargestSink = attention::kBlockTokens;
 
 std::string metadata(const llama_model* model, const std::string& key) {
   std::vector<char> value(256);
@@ -83,10 +82,7 @@ Result<Done> Model::open(const LoadOptions& options, const Progress& progress,
                          const Cancel& cancel) {
   const auto started = std::chrono::steady_clock::now();
   if (const auto* policy = std::get_if<cache::Policy>(&options.cache)) {
-    if (policy->sink < 0 || policy->sink > kLargestSink || policy->window < 0) {
-      return Error{Code::bad_argument, "The sink must hold 0 to " + std::to_string(kLargestSink) +
-                                           " tokens and the window 0 or more."};
-    }
+    if (const auto fault = cache::fault_of(*policy)) return Error{Code::bad_argument, *fault};
   }
   if (const auto* stock = std::get_if<StockCache>(&options.cache)) {
     if (stock->type != GGML_TYPE_F16 && !stock->flash_attention)
@@ -225,15 +221,12 @@ Result<Done> Model::open_context(const LoadOptions& options, int32_t threads) {
 Result<Done> Model::check_memory() const {
   if (device_ == nullptr) return Done{};
   const size_t limit = memory_limit();
-  const cache::Policy& policy = device_->cache().policy();
-  const auto capacity = static_cast<double>(info_.context_tokens);
-  const double coded = attention::kBlockTokens * policy.coded_blocks(info_.context_tokens);
-  const double share = 33.0 / 64;  // int8 with its scales against FP16, at head size 64
-  const double tokens = capacity - coded + coded * share + static_cast<double>(kMicroBatch);
-  double bytes = tokens * static_cast<double>(device_->owned_token_bytes());
-  if (options_.cache_budget_bytes > 0)
-    bytes = std::min(bytes, static_cast<double>(options_.cache_budget_bytes));
-  const auto needed = static_cast<size_t>(bytes) + device_->passed_bytes() + info_.file_bytes;
+  const cache::Sequence& sequence = device_->cache();
+  const size_t step = kMicroBatch * device_->owned_token_bytes();
+  size_t bytes =
+      cache::forecast_bytes(sequence.policy(), sequence.geometries(), info_.context_tokens) + step;
+  if (options_.cache_budget_bytes > 0) bytes = std::min(bytes, options_.cache_budget_bytes);
+  const size_t needed = bytes + device_->passed_bytes() + info_.file_bytes;
   if (limit == 0 || needed <= limit) return Done{};
   return Error{Code::out_of_memory,
                "A context of " + std::to_string(info_.context_tokens) + " tokens needs " +
@@ -252,7 +245,7 @@ void Model::publish() {
   if (device_ == nullptr) {
     stats.policy = "stock";
   } else {
-    stats.policy = device_->cache().policy().kind == cache::PolicyKind::full ? "full" : "selective";
+    stats.policy = cache::name_of(device_->cache().policy().kind);
     stats.account = device_->cache().account();
     stats.passed_bytes = device_->passed_bytes();
     stats.reserved_bytes = device_->pool().reserved();
@@ -333,7 +326,15 @@ Error Model::decode_error(int32_t code) const {
                                    ". Restart Sightline; if it happens again, report the model."};
 }
 
-/// One batch of at most kMicroBatch tokens.
+/// The first of these tokens: as many as the cache takes in one step.
+std::span<const llama_token> Model::next_batch(std::span<const llama_token> tokens) const {
+  size_t count = std::min(kMicroBatch, tokens.size());
+  if (device_ != nullptr)
+    count = std::min(count, static_cast<size_t>(device_->cache().step_limit()));
+  return tokens.first(count);
+}
+
+/// One batch that next_batch gives.
 Result<Done> Model::decode(std::span<const llama_token> tokens, bool all_logits,
                            const Cancel& cancel) {
   if (cancel.load()) return cancelled();
@@ -365,11 +366,11 @@ void Model::release_spare() {
   publish();
 }
 
-int32_t Model::truncate(int32_t tokens) {
+int32_t Model::truncate(int32_t tokens, cache::Rollback rollback) {
   llama_memory_t memory = llama_get_memory(context_.get());
   int32_t kept = std::clamp(tokens, 0, static_cast<int32_t>(tokens_.size()));
   const bool owns = device_ != nullptr && device_->owned_layers() > 0;
-  if (owns) kept = device_->cache().truncate(kept);
+  if (owns) kept = device_->cache().truncate(kept, rollback);
   bool intact = llama_memory_seq_rm(memory, 0, kept, -1);
   if (const int32_t window = llama_model_n_swa(model_.get()); intact && kept > 0 && window > 0)
     intact = llama_memory_seq_pos_min(memory, 0) <= std::max(0, kept - window);
@@ -392,14 +393,15 @@ Result<std::vector<float>> Model::evaluate(std::span<const llama_token> tokens, 
                                          " tokens and has no room for " +
                                          std::to_string(tokens.size()) + " more."};
   }
-  if (device_ != nullptr) device_->cache().hold(cache::Cache::kNoHold);
+  if (device_ != nullptr) device_->cache().hold(cache::kNoHold);
   const auto vocabulary = static_cast<size_t>(info_.vocabulary);
   std::vector<float> logits;
   logits.reserve(vocabulary * (all_logits ? tokens.size() : 1));
-  for (size_t at = 0; at < tokens.size(); at += kMicroBatch) {
-    const auto batch = tokens.subspan(at, std::min(kMicroBatch, tokens.size() - at));
+  for (auto rest = tokens; !rest.empty();) {
+    const auto batch = next_batch(rest);
     if (const auto decoded = decode(batch, all_logits, cancel); !decoded) return decoded.error();
-    if (!all_logits && at + batch.size() < tokens.size()) continue;
+    rest = rest.subspan(batch.size());
+    if (!all_logits && !rest.empty()) continue;
     const float* rows =
         all_logits ? llama_get_logits(context_.get()) : llama_get_logits_ith(context_.get(), -1);
     if (rows == nullptr) return Error{Code::engine_failed, "llama.cpp gave no logits."};

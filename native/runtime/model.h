@@ -12,7 +12,7 @@
 #include <string_view>
 #include <vector>
 
-#include "cache/cache.h"
+#include "cache/sequence.h"
 #include "device/device.h"
 #include "llama.h"
 #include "runtime/error.h"
@@ -128,7 +128,8 @@ class Model {
   /// Keeps at most the first `tokens` tokens and returns how many are left. Fewer where the cut
   /// falls inside a coded block, or where a layer has already let go of what it would need
   /// (sliding windows, recurrent layers: then 0).
-  int32_t truncate(int32_t tokens);
+  /// `reopen` decodes what is left of the block instead.
+  int32_t truncate(int32_t tokens, cache::Rollback rollback = cache::Rollback::exact);
 
  private:
   Model() = default;
@@ -137,6 +138,7 @@ class Model {
   Error invalid_model(const std::string& reason) const;
   Result<Done> check_memory() const;
   Result<Done> check_tokens(std::span<const llama_token> tokens) const;
+  std::span<const llama_token> next_batch(std::span<const llama_token> tokens) const;
   Result<Done> decode(std::span<const llama_token> tokens, bool all_logits, const Cancel& cancel);
   Error decode_error(int32_t code) const;
   void settle();

@@ -26,15 +26,72 @@ export interface AddonError extends Error {
   readonly code: AddonErrorCode;
 }
 
-/** How the KV cache is kept. `stock` is llama.cpp's own cache, for comparison in tests and benchmarks. */
-export type CacheOptions =
-  | { readonly policy: 'full' }
-  | { readonly policy: 'selective'; readonly sink: number; readonly window: number }
-  | {
-      readonly policy: 'stock';
-      readonly type: 'f16' | 'q8_0' | 'q4_0';
-      readonly flashAttention: boolean;
-    };
+/** Storage formats of cached elements; `int2` is for values only. */
+export type CacheFormat = 'fp16' | 'fp8' | 'int8' | 'int4' | 'int2';
+
+/** Formats of keys and values: `k8v4` has int8 keys and int4 values, `k4v2` int4 and int2; a pair sets them apart. */
+export type CacheTierChoice =
+  | 'fp16'
+  | 'fp8'
+  | 'int8'
+  | 'k8v4'
+  | 'int4'
+  | 'k4v2'
+  | { readonly k: CacheFormat; readonly v: CacheFormat };
+
+/**
+ * How our KV cache keeps the tokens between its sink (the first) and its window (the latest), which stay FP16.
+ * Fields that a policy has no use for are ignored; native/cache/policy.h says what each one does.
+ */
+export interface CachePolicy {
+  readonly policy:
+    | 'full'
+    | 'selective'
+    | 'hierarchical'
+    | 'compressed'
+    /** By `cacheBudgetBytes`; 0 there: half of the memory that the model leaves. */
+    | 'auto'
+    | 'lowrank'
+    | 'h2o'
+    | 'attention'
+    | 'importance';
+  /** Tokens; default 16. */
+  readonly sink?: number;
+  /** Tokens; default 256 where the lowest tier has 8 bits, 1024 below that. */
+  readonly window?: number;
+  /** Default int8. */
+  readonly tier?: CacheTierChoice;
+  /** hierarchical: the latest tokens that are FP16 or int8; default 4096. */
+  readonly span?: number;
+  /** h2o, importance: share of tokens kept; default 0.5. */
+  readonly keep?: number;
+  /** attention: tokens below this share of their block's mean are dropped; default 0.1. */
+  readonly threshold?: number;
+  /** importance: default 0.4, 0.3, 0.3. */
+  readonly weights?: {
+    readonly attention: number;
+    readonly recency: number;
+    readonly kind: number;
+  };
+  /** lowrank: rank of the keys, a multiple of 4; 0: the least that keeps the share `energy` (default 0.95). */
+  readonly rank?: number;
+  readonly energy?: number;
+  /** Formats of single layers, in place of the policy's. */
+  readonly layers?: readonly {
+    readonly layer: number;
+    readonly k?: CacheFormat;
+    readonly v?: CacheFormat;
+  }[];
+}
+
+/** llama.cpp's own cache, for comparison in tests and benchmarks. */
+export interface StockCache {
+  readonly policy: 'stock';
+  readonly type: 'f16' | 'q8_0' | 'q4_0';
+  readonly flashAttention: boolean;
+}
+
+export type CacheOptions = CachePolicy | StockCache;
 
 export interface LoadOptions {
   /** Path of a GGUF file. */
@@ -93,6 +150,10 @@ export interface CacheStats {
   readonly reservedBytes: number;
   /** What an FP16 cache of the same tokens takes. */
   readonly fp16Bytes: number;
+  /** Tokens that queries no longer see, the mean over layers. */
+  readonly droppedTokens: number;
+  /** Tokens of the window that were decoded again from a coded block. */
+  readonly degradedTokens: number;
   readonly tiers: readonly CacheTier[];
 }
 
@@ -148,9 +209,10 @@ export interface NativeEngine {
   evaluate(tokens: Int32Array, logits: 'all' | 'last'): Job<Float32Array>;
   /**
    * Keeps the first `tokens` tokens, or fewer where the cut falls inside a quantised block: resolves to how many
-   * are left (at most 127 fewer), from where the caller evaluates again.
+   * are left (at most 127 fewer), from where the caller evaluates again. With `reopen` what is left of the block is
+   * decoded into FP16 instead and counted as degraded; no token is lost but where the block had dropped some.
    */
-  truncate(tokens: number): Promise<number>;
+  truncate(tokens: number, rollback?: 'exact' | 'reopen'): Promise<number>;
   stats(): CacheStats;
   /** Aborts what runs, frees everything. Later calls reject with CLOSED. */
   close(): Promise<void>;
