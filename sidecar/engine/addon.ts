@@ -19,6 +19,8 @@ export type AddonErrorCode =
   | 'BAD_ARGUMENT'
   | 'ABORTED'
   | 'CLOSED'
+  | 'SESSION_INVALID'
+  | 'WRITE_FAILED'
   | 'ENGINE_FAILED';
 
 /** What the addon rejects with. `message` says what happened and what to do. */
@@ -105,6 +107,23 @@ export interface LoadOptions {
   /** Bound on the cache's bytes; 0: none. Exceeding it rejects with CACHE_EXHAUSTED. */
   readonly cacheBudgetBytes: number;
   readonly cache: CacheOptions;
+  /**
+   * Whether a cache that quantises is compared with an FP16 one over 512 tokens of code before the load resolves; where
+   * it misses the bound, the bits are raised. Takes about two prefills of 512 tokens. See `CacheStats.check`.
+   */
+  readonly selfCheck: boolean;
+}
+
+/** What the self-check at load found. */
+export interface CacheCheck {
+  /** The tier asked for and the one in use, as `CacheTier.name`: higher where the one asked for missed the bound. */
+  readonly asked: string;
+  readonly tier: string;
+  /** Mean Kullback-Leibler divergence from an FP16 cache in nats, with the tier in use, and the most it may be. */
+  readonly divergence: number;
+  readonly bound: number;
+  /** Share of positions where both caches find the same token the likeliest. */
+  readonly sameTop: number;
 }
 
 /** Token ids of the fill-in-the-middle markers, from GGUF metadata or token text; -1: the model has none. */
@@ -154,6 +173,13 @@ export interface CacheStats {
   readonly droppedTokens: number;
   /** Tokens of the window that were decoded again from a coded block. */
   readonly degradedTokens: number;
+  /**
+   * Layers whose key bias is more than 8 times as long as the median one: their keys are kept in int8 or FP16
+   * whatever tier is asked for.
+   */
+  readonly biasedLayers: readonly number[];
+  /** Absent where no self-check was asked for or the cache does not quantise. */
+  readonly check?: CacheCheck;
   readonly tiers: readonly CacheTier[];
 }
 
@@ -198,6 +224,12 @@ export interface CompleteResult {
   readonly decodeSeconds: number;
 }
 
+/** What `saveSession` wrote, or `restoreSession` read. */
+export interface Session {
+  readonly tokens: number;
+  readonly bytes: number;
+}
+
 /** One loaded model with one context. Calls queue up on its engine thread in the order made. */
 export interface NativeEngine {
   readonly info: ModelInfo;
@@ -214,6 +246,16 @@ export interface NativeEngine {
    */
   truncate(tokens: number, rollback?: 'exact' | 'reopen'): Promise<number>;
   stats(): CacheStats;
+  /**
+   * Writes the tokens and the cache to a file, whole or not at all: rejects with WRITE_FAILED where there is no room for
+   * it, with MODEL_UNSUPPORTED where part of the cache is llama.cpp's own.
+   */
+  saveSession(path: string): Promise<Session>;
+  /**
+   * Takes a file over in place of what the cache holds; no token of it is evaluated again. Rejects with SESSION_INVALID
+   * where the file is damaged, of another model, of another cache policy or of a newer version; the cache is empty then.
+   */
+  restoreSession(path: string): Promise<Session>;
   /** Aborts what runs, frees everything. Later calls reject with CLOSED. */
   close(): Promise<void>;
 }
