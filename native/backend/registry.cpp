@@ -8,6 +8,7 @@
 #include <variant>
 
 #include "backend/environment.h"
+#include "backend/release.h"
 #include "device/device.h"
 #include "ggml-impl.h"
 
@@ -20,12 +21,9 @@ std::unique_ptr<device::Device> refuse(const std::string& why) {
 }
 
 std::unique_ptr<device::Device> make_device() {
-  // Struct layouts and operation numbers differ between releases and nothing else checks them.
-  const std::string running = std::string(ggml_version()) + " (" + ggml_commit() + ")";
-  if (running != SIGHTLINE_GGML_RELEASE) {
-    return refuse("built for llama.cpp " SIGHTLINE_LLAMA_RELEASE
-                  " with ggml " SIGHTLINE_GGML_RELEASE ", but this program runs ggml " +
-                  running + ".");
+  if (running_release() != built_release()) {
+    return refuse(std::string("built for llama.cpp " SIGHTLINE_LLAMA_RELEASE " with ggml ") +
+                  built_release() + ", but this program runs ggml " + running_release() + ".");
   }
   const auto read = read_environment(std::getenv);
   if (const auto* wrong = std::get_if<std::string>(&read)) return refuse(*wrong);

@@ -1,7 +1,7 @@
-// Run while the build is configured: prints what ggml calls its release.
+#include "backend/release.h"
 
-#include <cstdio>
+namespace sightline::backend {
 
-#include "ggml.h"
+const char* built_release() { return SIGHTLINE_GGML_RELEASE; }
 
-int main() { std::printf("%s (%s)", ggml_version(), ggml_commit()); }
+}  // namespace sightline::backend
