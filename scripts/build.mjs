@@ -1,4 +1,7 @@
-/** Builds dist/: the native addon with llama.cpp's prebuilt libraries beside it, and the bundles. */
+/**
+ * Builds dist/: the native addon and the backend library with llama.cpp's prebuilt libraries beside
+ * them, and the bundles.
+ */
 import { existsSync } from 'node:fs';
 import { copyFile, mkdir, readdir, rm } from 'node:fs/promises';
 import path from 'node:path';
@@ -9,20 +12,26 @@ import { once } from './lib/stamp.mjs';
 
 const nativeOutput = at('dist/native');
 const addon = path.join(nativeOutput, 'sightline.node');
+/** ggml looks for `.so` on macOS too. */
+const backend = path.join(
+  nativeOutput,
+  process.platform === 'win32' ? 'ggml-sightline.dll' : 'libggml-sightline.so',
+);
 
 const nativeInputs = () => ({
   files: [at('native'), at('scripts/build.mjs'), at('build/llama.cpp/RELEASE')],
   text: [process.platform, process.arch],
 });
 
-async function buildAddon() {
-  await once('addon', { ...nativeInputs(), outputs: [addon] }, async () => {
-    heading('native addon');
+async function buildNative() {
+  await once('addon', { ...nativeInputs(), outputs: [addon, backend] }, async () => {
+    heading('native addon and backend library');
     const cmakeJs = at('node_modules/cmake-js/bin/cmake-js');
     const folders = ['--directory', at('native'), '--out', at('build/native')];
     await node([cmakeJs, 'compile', ...folders, '--config', 'Release']);
     await mkdir(nativeOutput, { recursive: true });
-    await replace(at('build/native/Release/sightline.node'), addon);
+    for (const output of [addon, backend])
+      await replace(at('build/native/Release', path.basename(output)), output);
   });
 }
 
@@ -59,7 +68,7 @@ async function bundle() {
 export async function build() {
   await bootstrap();
   await copyLibraries();
-  await buildAddon();
+  await buildNative();
   await bundle();
 }
 

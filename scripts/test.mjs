@@ -6,6 +6,7 @@ import { build, buildNativeTests } from './build.mjs';
 import { hasCodeServer, installCodeServer } from './code-server/setup.mjs';
 import { attempt, at, Failure, heading, main } from './lib/shell.mjs';
 import { filesUnder } from './lib/stamp.mjs';
+import { installNodeLlamaCpp } from './node-llama-cpp/setup.mjs';
 import { packageExtension } from './package.mjs';
 
 /** Only against a test that hangs; far above what any of them takes. */
@@ -136,7 +137,12 @@ const stages = [
   { name: 'lint', tools: ['clang-format'], setUp: bootstrapPackages, run: lint },
   { name: 'unit', tools: [], setUp: bootstrapPackages, run: () => nodeTests('unit') },
   { name: 'native', tools: [...buildTools, 'doctest'], setUp: bootstrap, run: nativeTests },
-  { name: 'integration', tools: buildTools, setUp: buildOnce, run: () => nodeTests('integration') },
+  {
+    name: 'integration',
+    tools: buildTools,
+    setUp: () => buildOnce().then(installNodeLlamaCpp),
+    run: () => nodeTests('integration'),
+  },
   { name: 'quality', tools: buildTools, setUp: buildOnce, run: () => nodeTests('quality') },
   {
     name: 'vscode',

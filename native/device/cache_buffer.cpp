@@ -48,6 +48,12 @@ bool CacheBuffer::holds(const ggml_tensor* tensor) const {
   return std::find(tensors_.begin(), tensors_.end(), root(tensor)) != tensors_.end();
 }
 
+int CacheBuffer::layers() const {
+  return static_cast<int>(
+      std::count_if(tensors_.begin(), tensors_.end(),
+                    [](const ggml_tensor* tensor) { return plain_cache(tensor)->keys; }));
+}
+
 size_t CacheBuffer::token_bytes() const {
   size_t bytes = 0;
   for (const ggml_tensor* tensor : tensors_) bytes += tensor->nb[1];

@@ -33,8 +33,8 @@ class CacheBuffer {
   /// Takes a tensor in: one that plain_cache() knows.
   void add(ggml_tensor* tensor);
   bool holds(const ggml_tensor* tensor) const;
-  /// How many layers have their keys and values here.
-  int layers() const { return static_cast<int>(tensors_.size()) / 2; }
+  /// How many layers have their keys here.
+  int layers() const;
   /// FP16 bytes of one token.
   size_t token_bytes() const;
 

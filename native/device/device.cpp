@@ -30,7 +30,7 @@ Implementation& of(ggml_backend_dev_t device) {
 struct Backend {
   Implementation* device;
   ggml_backend_t inner;
-  int threads = 1;
+  int threads;  // at most so many run our operations
   attention::cpu::Workspace workspace;
 };
 
@@ -100,13 +100,11 @@ Failure prepare(Implementation& device, ggml_cgraph* graph, Step& step) {
     if (cache->half_set()) give_up("keys were restored without values");
   Failure failure = step.prepare(graph);
   if (failure == Failure::unsupported_operation) {
-    const ggml_tensor* node = step.failed_at();
-    const std::string what = std::string(ggml_op_desc(node)) + " as in " + node->name;
     if (!device.options.gives_up) {
-      GGML_LOG_ERROR("%s: no cache for %s\n", kName, what.c_str());
+      GGML_LOG_ERROR("%s: the cache cannot do %s\n", kName, step.unsupported().c_str());
       return failure;
     }
-    give_up("it is not made for " + what);
+    give_up("it cannot do " + step.unsupported());
     failure = Failure::none;
   }
   for (CacheBuffer* cache : caches) {
@@ -153,6 +151,14 @@ ggml_status backend_compute(ggml_backend_t backend, ggml_cgraph* graph) try {
   return GGML_STATUS_ALLOC_FAILED;
 }
 
+void backend_set_threads(ggml_backend_t backend, int threads) {
+  Backend& self = of(backend);
+  self.threads = threads;
+  const auto set =
+      self.device->inner_function<ggml_backend_set_n_threads_t>("ggml_backend_set_n_threads");
+  if (set != nullptr) set(self.inner, threads);
+}
+
 ggml_backend_t device_init_backend(ggml_backend_dev_t device, const char* parameters) {
   ggml_backend_t inner = ggml_backend_dev_init(of(device).inner, parameters);
   if (inner == nullptr) return nullptr;
@@ -162,15 +168,10 @@ ggml_backend_t device_init_backend(ggml_backend_dev_t device, const char* parame
   interface.get_name = backend_name;
   interface.free = backend_free;
   interface.graph_compute = backend_compute;
-  return new ggml_backend{&kGuid, interface, device, new Backend{&of(device), inner, 1, {}}};
-}
-
-void backend_set_threads(ggml_backend_t backend, int threads) {
-  Backend& self = of(backend);
-  self.threads = threads;
-  const auto set =
-      self.device->inner_function<ggml_backend_set_n_threads_t>("ggml_backend_set_n_threads");
-  if (set != nullptr) set(self.inner, threads);
+  auto* backend =
+      new ggml_backend{&kGuid, interface, device, new Backend{&of(device), inner, 0, {}}};
+  backend_set_threads(backend, GGML_DEFAULT_N_THREADS);  // until the program says how many
+  return backend;
 }
 
 void backend_set_abort(ggml_backend_t backend, ggml_abort_callback callback, void* data) {
@@ -183,9 +184,7 @@ void backend_set_abort(ggml_backend_t backend, ggml_abort_callback callback, voi
 
 const char* device_name(ggml_backend_dev_t) { return kName; }
 
-const char* device_description(ggml_backend_dev_t device) {
-  return ggml_backend_dev_description(of(device).inner);
-}
+const char* device_description(ggml_backend_dev_t device) { return of(device).description.c_str(); }
 
 void device_memory(ggml_backend_dev_t device, size_t* free, size_t* total) {
   ggml_backend_dev_memory(of(device).inner, free, total);
@@ -197,6 +196,7 @@ enum ggml_backend_dev_type device_type(ggml_backend_dev_t) { return GGML_BACKEND
 void device_properties(ggml_backend_dev_t device, ggml_backend_dev_props* properties) {
   ggml_backend_dev_get_props(of(device).inner, properties);
   properties->name = kName;
+  properties->description = device_description(device);
   properties->type = device_type(device);
 }
 
@@ -285,6 +285,7 @@ void* registry_function(ggml_backend_reg_t, const char* name) {
 Device::Device(ggml_backend_dev_t inner) : implementation_(std::make_unique<Implementation>()) {
   Implementation& self = *implementation_;
   self.inner = inner;
+  self.description = std::string("Sightline on ") + ggml_backend_dev_description(inner);
 
   make_buffer_types(self);
 

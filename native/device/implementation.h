@@ -20,6 +20,7 @@ inline constexpr const char* kName = "sightline";
 
 struct Device::Implementation {
   ggml_backend_dev_t inner = nullptr;
+  std::string description;
   ggml_backend_buffer_type buffer_type{};
   ggml_backend_buffer_type cache_type{};  // of a buffer that holds a cache: not to be read directly
   ggml_backend_reg registry{};

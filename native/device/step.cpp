@@ -101,8 +101,7 @@ Failure Step::prepare(ggml_cgraph* graph) {
                touches(node->src[2])) {
       attentions.push_back(node);
     } else if (std::any_of(std::begin(node->src), std::end(node->src), touches) || touches(node)) {
-      failed_at_ = node;
-      return Failure::unsupported_operation;
+      return refuse(std::string(ggml_op_desc(node)) + " of its tensors");
     }
   }
 
@@ -110,7 +109,6 @@ Failure Step::prepare(ggml_cgraph* graph) {
   const auto each = [&](const std::vector<ggml_tensor*>& nodes, auto plan) {
     for (ggml_tensor* node : nodes) {
       if (failure != Failure::none) return;
-      failed_at_ = node;
       failure = (this->*plan)(node);
     }
   };
@@ -137,6 +135,11 @@ Failure Step::prepare(ggml_cgraph* graph) {
   return Failure::none;
 }
 
+Failure Step::refuse(std::string what) {
+  unsupported_ = std::move(what);
+  return Failure::unsupported_operation;
+}
+
 Failure Step::configure(ggml_tensor* node) {
   const ggml_tensor* k = node->src[1];
   const ggml_tensor* v = node->src[2];
@@ -149,7 +152,7 @@ Failure Step::configure(ggml_tensor* node) {
   const auto geometry = geometry_of(node);
   return expected && geometry && keys->buffer->configure(keys->layer, *geometry)
              ? Failure::none
-             : Failure::unsupported_operation;
+             : refuse("attention of this shape");
 }
 
 Failure Step::read_rows(ggml_tensor* node) {
@@ -162,9 +165,10 @@ Failure Step::read_rows(ggml_tensor* node) {
       source->ne[2] != 1 || source->ne[3] != 1 || rows->ne[0] != count ||
       source->ne[0] != int64_t{geometry->kv_heads} * geometry->head_dim ||
       node->ne[0] != source->ne[0])
-    return Failure::unsupported_operation;
+    return refuse("keys or values of this shape");
   const int64_t first = consecutive_from(row_numbers(rows));
-  if (first < 0 || first + count > node->ne[1]) return Failure::unsupported_operation;
+  if (first < 0 || first + count > node->ne[1])
+    return refuse("tokens that are not one after another");
   Appended& appended =
       appended_
           .try_emplace(Layer{buffer, layer}, Appended{static_cast<int32_t>(first),
@@ -172,7 +176,7 @@ Failure Step::read_rows(ggml_tensor* node) {
           .first->second;
   bool& seen = keys ? appended.keys : appended.values;
   if (seen || appended.first != first || appended.count != count)
-    return Failure::unsupported_operation;
+    return refuse("keys and values of different tokens");
   seen = true;
   return Failure::none;
 }
@@ -182,17 +186,17 @@ Failure Step::read_sight(ggml_tensor* node) {
   const auto [buffer, layer, keys] = *owned_cache(node->src[1]);
   if (!sights_.contains(mask)) {
     auto sight = read_mask(mask, node->src[0]->ne[1], node->src[1]->ne[1]);
-    if (!sight) return Failure::unsupported_operation;
+    if (!sight) return refuse("a mask of this kind");
     sights_.emplace(mask, std::move(*sight));
   }
   const Sight& sight = sights_.at(mask);
   if (static_cast<int64_t>(sight.visible.size()) != node->src[0]->ne[1])
-    return Failure::unsupported_operation;
+    return refuse("one mask for attentions of different lengths");
   const auto appended = appended_.find({buffer, layer});
   const int32_t end = appended != appended_.end() ? appended->second.first + appended->second.count
                                                   : buffer->length(layer);
   const bool expected = sight.end <= end && (sight.whole || context_.one_sequence);
-  return expected ? Failure::none : Failure::unsupported_operation;
+  return expected ? Failure::none : refuse("several sequences, or one with tokens left out");
 }
 
 /// Makes room in every layer that gets rows.
@@ -200,9 +204,8 @@ Failure Step::begin() {
   for (const auto& [at, appended] : appended_) {
     const auto& [buffer, layer] = at;
     const int32_t length = buffer->length(layer);
-    // Keys without values, or a gap.
-    if (!appended.keys || !appended.values || appended.first > length)
-      return Failure::unsupported_operation;
+    if (!appended.keys || !appended.values) return refuse("keys without values");
+    if (appended.first > length) return refuse("several sequences, or one with tokens left out");
   }
   for (const auto& [at, appended] : appended_) {
     const auto& [buffer, layer] = at;
@@ -217,7 +220,7 @@ Failure Step::begin() {
       case cache::Status::exhausted:
         return Failure::cache_exhausted;
       case cache::Status::refused:
-        return Failure::unsupported_operation;
+        return refuse("tokens that do not follow");
     }
   }
   return Failure::none;

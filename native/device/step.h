@@ -6,6 +6,7 @@
 #include <memory>
 #include <optional>
 #include <set>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -43,8 +44,8 @@ class Step {
   [[nodiscard]] Failure prepare(ggml_cgraph* graph);
   /// The graph has run to its end: the step's tokens are in the cache.
   void finish();
-  /// The node that `prepare` failed at.
-  const ggml_tensor* failed_at() const { return failed_at_; }
+  /// What the cache cannot do, where `prepare` found such an operation.
+  const std::string& unsupported() const { return unsupported_; }
 
  private:
   using Layer = std::pair<CacheBuffer*, int32_t>;
@@ -83,12 +84,13 @@ class Step {
   Failure read_sight(ggml_tensor* attention);
   Failure begin();
   void abandon();
+  Failure refuse(std::string what);
   Failure plan_append(ggml_tensor* set_rows);
   Failure plan_attention(ggml_tensor* attention);
   void replace(ggml_tensor* node, ggml_custom_op_t run, void* user);
 
   StepContext context_;
-  const ggml_tensor* failed_at_ = nullptr;
+  std::string unsupported_;
   std::map<Layer, Appended> appended_;
   std::set<Layer> begun_;
   std::map<const ggml_tensor*, Sight> sights_;  // by mask
