@@ -6,6 +6,8 @@ import { spawnSync } from 'node:child_process';
 import fs from 'node:fs';
 import os from 'node:os';
 import { parseArgs } from 'node:util';
+import { median, spread } from './statistics.ts';
+import { targetOf } from './targets.ts';
 
 export interface Options {
   /** Under two minutes in all. */
@@ -13,6 +15,17 @@ export interface Options {
   readonly threads: number;
   /** Whether `--cases` selects this case. */
   readonly selects: (caseName: string) => boolean;
+  /** What was given for the benchmark's own options. */
+  readonly own: Readonly<Record<string, string | undefined>>;
+}
+
+export interface Benchmark {
+  readonly name: string;
+  /** What the report calls the model. */
+  readonly model: (options: Options) => string;
+  /** Names of further options, each of which takes a value. */
+  readonly options?: readonly string[];
+  readonly measure: (options: Options) => AsyncIterable<Row>;
 }
 
 /** One measured case. Where `baseline` is absent, `must` and `goal` are about `value` itself. */
@@ -32,23 +45,19 @@ export interface Row {
   readonly spread: number;
 }
 
-/** What a case is called and what is asked of it. */
-export type Case = Pick<Row, 'case' | 'unit' | 'better' | 'must' | 'goal'>;
+/** What a case is called and measured in. What is asked of it is in targets.ts. */
+export type Case = Pick<Row, 'case' | 'unit' | 'better'>;
 
 /**
  * Runs a benchmark as a program: prints every row as it comes, then the table, and writes the JSON
  * file asked for. Exits with 0 whatever the figures are, with 1 where something could not be
  * measured, with 2 on options it does not know.
  */
-export async function runBenchmark(
-  bench: string,
-  model: string,
-  measure: (options: Options) => AsyncIterable<Row>,
-): Promise<void> {
-  const arguments_ = readArguments();
+export async function runBenchmark(benchmark: Benchmark): Promise<void> {
+  const { options, json } = readArguments(benchmark.options ?? []);
   const rows: Row[] = [];
   try {
-    for await (const row of measure(arguments_.options)) {
+    for await (const row of benchmark.measure(options)) {
       rows.push(row);
       progress(describeRow(row));
     }
@@ -57,20 +66,20 @@ export async function runBenchmark(
     process.exitCode = 1;
     console.error(error);
   }
-  const { threads } = arguments_.options;
+  const { threads } = options;
+  const model = benchmark.model(options);
   const cpu = os.cpus()[0]?.model.trim() ?? 'unknown';
-  console.log(`${bench}: ${model}, ${threads} thread(s), ${cpu}\n${table(rows)}`);
-  if (arguments_.json !== undefined) {
-    const machine = { cpu, threads, gpu: null };
+  console.log(`${benchmark.name}: ${model}, ${threads} thread(s), ${cpu}\n${table(rows)}`);
+  if (json !== undefined) {
     const report = {
-      bench,
+      bench: benchmark.name,
       commit: commit(),
-      machine,
+      machine: { cpu, threads, gpu: null },
       model,
       when: new Date().toISOString(),
       rows,
     };
-    fs.writeFileSync(arguments_.json, `${JSON.stringify(report, undefined, 2)}\n`);
+    fs.writeFileSync(json, `${JSON.stringify(report, undefined, 2)}\n`);
   }
 }
 
@@ -79,81 +88,75 @@ export function progress(line: string): void {
   process.stderr.write(`${line}\n`);
 }
 
-function readArguments(): { readonly options: Options; readonly json: string | undefined } {
+function readArguments(ownNames: readonly string[]): {
+  readonly options: Options;
+  readonly json: string | undefined;
+} {
+  const text = { type: 'string' } as const;
+  const ownOptions = Object.fromEntries(ownNames.map((name) => [name, text]));
   try {
     const { values } = parseArgs({
       options: {
-        quick: { type: 'boolean', default: false },
-        json: { type: 'string' },
-        cases: { type: 'string', default: '' },
-        threads: { type: 'string', default: '1' },
+        ...ownOptions,
+        quick: { type: 'boolean' },
+        json: text,
+        cases: text,
+        threads: text,
       },
     });
-    const cases = new RegExp(values.cases);
-    const threads = Number(values.threads);
+    const { quick = false, json, cases = '', threads: count = '1' } = values;
+    const pattern = new RegExp(cases);
+    const threads = Number(count);
     if (!Number.isInteger(threads) || threads < 1) throw new Error('--threads takes a count');
-    const selects = (name: string): boolean => cases.test(name);
-    return { options: { quick: values.quick, threads, selects }, json: values.json };
+    const selects = (name: string): boolean => pattern.test(name);
+    const given: Readonly<Record<string, string | boolean | undefined>> = values;
+    const own = Object.fromEntries(ownNames.map((name) => [name, given[name]?.toString()]));
+    return { options: { quick, threads, selects, own }, json };
   } catch (error) {
+    const more = ownNames.map((name) => ` [--${name} ${name.toUpperCase()}]`).join('');
     console.error(error instanceof Error ? error.message : error);
-    console.error('Options: [--quick] [--cases REGEXP] [--threads N] [--json FILE]');
+    console.error(`Options: [--quick] [--cases REGEXP] [--threads N] [--json FILE]${more}`);
     process.exit(2);
   }
 }
 
 /**
  * Samples all contenders once a round, one after the other (A B A B), so that a slow spell of the
- * machine meets all of them. The first round only warms up and is not kept.
+ * machine meets all of them.
  */
 export async function sampleInTurn<K>(
   rounds: number,
   contenders: ReadonlyMap<K, () => Promise<number>>,
 ): Promise<ReadonlyMap<K, readonly number[]>> {
   const samples = new Map([...contenders.keys()].map((key): [K, number[]] => [key, []]));
-  for (let round = 0; round <= rounds; round++) {
-    for (const [key, sample] of contenders) {
-      const value = await sample();
-      if (round > 0) samples.get(key)?.push(value);
-    }
-  }
+  for (let round = 0; round < rounds; round++)
+    for (const [key, sample] of contenders) samples.get(key)?.push(await sample());
   return samples;
 }
 
-/** A row from samples and, pair by pair, those of the baseline. */
+/**
+ * A row from samples and, pair by pair, those of the baseline. Where one of the two has fewer, its
+ * samples pair with the other's first ones.
+ */
 export function rowOf(
   what: Case,
   samples: readonly number[],
   baseline?: { readonly name: string; readonly samples: readonly number[] },
 ): Row {
-  const row = { ...what, value: median(samples), runs: samples.length };
-  if (!baseline) return { ...row, spread: spread(samples) };
-  const ratios = samples.map((sample, index) => {
-    const other = baseline.samples[index] ?? Number.NaN;
-    return what.better === 'higher' ? sample / other : other / sample;
+  const row = { ...what, ...targetOf(what.case), value: median(samples) };
+  if (!baseline) return { ...row, runs: samples.length, spread: spread(samples) };
+  const pairs = Math.min(samples.length, baseline.samples.length);
+  const ratios = Array.from({ length: pairs }, (_, index) => {
+    const [ours = Number.NaN, theirs = Number.NaN] = [samples[index], baseline.samples[index]];
+    return what.better === 'higher' ? ours / theirs : theirs / ours;
   });
   return {
     ...row,
     baseline: { name: baseline.name, value: median(baseline.samples) },
     ratio: median(ratios),
+    runs: pairs,
     spread: spread(ratios),
   };
-}
-
-export function median(values: readonly number[]): number {
-  return quantile(values, 0.5);
-}
-
-function spread(values: readonly number[]): number {
-  return (quantile(values, 0.75) - quantile(values, 0.25)) / median(values);
-}
-
-/** Interpolated between the neighbours. */
-function quantile(values: readonly number[], share: number): number {
-  const sorted = values.toSorted((a, b) => a - b);
-  const position = share * (sorted.length - 1);
-  const below = sorted[Math.floor(position)] ?? Number.NaN;
-  const above = sorted[Math.ceil(position)] ?? Number.NaN;
-  return below + (position - Math.floor(position)) * (above - below);
 }
 
 /** Whether a row reaches its `must`; rows without one reach it. */

@@ -3,17 +3,19 @@ import { benchmarkModel } from '../test/fixtures/models/specs.ts';
 import { runBenchmark } from './harness.ts';
 import { measureSpeed } from './speed.ts';
 
-await runBenchmark('prefill', benchmarkModel.name, (options) =>
-  measureSpeed(
-    {
-      name: 'prefill',
-      depths: options.quick ? [0] : [0, 4096, 16_384],
-      rounds: options.quick ? 5 : 7,
-      tokens: 512,
-      batch: 512,
-      deepestForAll: 0,
-      must: new Map([[0, 0.95]]),
-    },
-    options,
-  ),
-);
+await runBenchmark({
+  name: 'prefill',
+  model: () => benchmarkModel.name,
+  measure: (options) =>
+    measureSpeed(
+      {
+        name: 'prefill',
+        depths: options.quick ? [0] : [0, 4096, 16_384],
+        round: { tokens: 512, turn: 512, batch: 512 },
+        rounds: options.quick ? 2 : 7,
+        slowRounds: options.quick ? 1 : 2,
+        comparisons: [],
+      },
+      options,
+    ),
+});

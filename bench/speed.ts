@@ -1,91 +1,103 @@
 /** Tokens per second of our caches against llama.cpp's, with so many tokens already in the cache. */
-import type { NativeEngine } from '../sidecar/engine/addon.ts';
 import { modelFile } from '../test/fixtures/models/generate.ts';
 import { benchmarkModel } from '../test/fixtures/models/specs.ts';
-import { anyTokens, goTo, loadEngine, ours, stock, stockBest } from './engine.ts';
-import { median, progress, rowOf, sampleInTurn, type Options, type Row } from './harness.ts';
+import { loadContender, type Contender } from './contender.ts';
+import { ours, stock } from './engine.ts';
+import { progress, rowOf, type Options, type Row } from './harness.ts';
+import { runRound, takeTurn, type Entrant, type Round } from './rounds.ts';
+import { median } from './statistics.ts';
+
+/** A comparison with another cache than the best of llama.cpp's. */
+export interface Comparison {
+  readonly cache: string;
+  readonly depth: number;
+  readonly baseline: string;
+}
 
 export interface SpeedBenchmark {
   /** First part of the cases' names. */
   readonly name: string;
-  /** Ascending, so that every engine is filled only once. */
+  /** Ascending, so that every contender is filled only once. */
   readonly depths: readonly number[];
+  readonly round: Round;
   readonly rounds: number;
-  /** Tokens that a sample appends, and how many of them at a time. */
-  readonly tokens: number;
-  readonly batch: number;
-  /** Beyond this depth only llama.cpp's best configuration is run: the others take too long. */
-  readonly deepestForAll: number;
-  /** The ratio that is asked of our caches, by depth. */
-  readonly must: ReadonlyMap<number, number>;
+  /** Rounds for configurations of llama.cpp that are much slower than its best. */
+  readonly slowRounds: number;
+  readonly comparisons: readonly Comparison[];
 }
+
+/** What is much slower: as many times the seconds of the fastest. */
+const muchSlower = 1.5;
 
 /**
- * A row per cache of ours and depth, as a ratio to llama.cpp's fastest configuration at that depth,
- * and a row without a baseline for every configuration of llama.cpp.
+ * At every depth: a row per cache of ours, as a ratio to llama.cpp's fastest configuration there; a
+ * row per further comparison; and a row without a baseline per configuration of llama.cpp.
  */
 export async function* measureSpeed(
-  { name, depths, rounds, tokens, batch, deepestForAll, must }: SpeedBenchmark,
-  { quick, threads, selects }: Options,
+  benchmark: SpeedBenchmark,
+  { threads, selects }: Options,
 ): AsyncGenerator<Row> {
-  const caseOf = (cache: string, depth: number): string => `${name}/${cache}/depth=${depth}`;
-  /** The caches to sample at a depth: those of ours that are selected, and what to compare them with. */
-  const cachesAt = (depth: number): readonly string[] => {
-    const selected = [...ours.keys()].filter((cache) => selects(caseOf(cache, depth)));
-    if (selected.length === 0) return [];
-    const others = quick || depth > deepestForAll ? [stockBest] : [...stock.keys()];
-    return [...selected, ...others];
-  };
-
-  const contextTokens = (depths.at(-1) ?? 0) + tokens;
-  const text = anyTokens(contextTokens);
-  const modelPath = modelFile(benchmarkModel);
-  const engines = new Map<string, NativeEngine>();
+  const { name, depths, round, comparisons } = benchmark;
+  const contextTokens = (depths.at(-1) ?? 0) + round.tokens;
+  const options = { modelPath: modelFile(benchmarkModel), threads, contextTokens };
+  const loaded = new Map<string, Contender>();
   try {
     for (const depth of depths) {
-      const samplers = new Map<string, () => Promise<number>>();
-      for (const cache of cachesAt(depth)) {
-        const options = ours.get(cache) ?? stock.get(cache);
-        if (!options) throw new Error(`no cache is called ${cache}`);
-        const engine =
-          engines.get(cache) ?? (await loadEngine(modelPath, options, threads, contextTokens));
-        engines.set(cache, engine);
-        progress(`filling ${cache} to ${depth} tokens`);
-        await goTo(engine, text, depth);
-        samplers.set(cache, () => sampleSpeed(engine, text, depth, tokens, batch));
+      const caseOf = (cache: string): string => `${name}/${cache}/depth=${depth}`;
+      const againstBest = [...ours.keys()].filter((cache) => selects(caseOf(cache)));
+      const againstOthers = comparisons
+        .filter((comparison) => comparison.depth === depth)
+        .map((other) => ({ ...other, case: `${caseOf(other.cache)}/baseline=${other.baseline}` }))
+        .filter((other) => selects(other.case));
+      const stocks = againstBest.length > 0 ? [...stock.keys()] : [];
+
+      const entrants = new Map<string, Entrant>();
+      const others = againstOthers.flatMap(({ cache, baseline }) => [cache, baseline]);
+      for (const cache of new Set([...againstBest, ...stocks, ...others])) {
+        const contender = loaded.get(cache) ?? (await loadContender(cache, options));
+        loaded.set(cache, contender);
+        entrants.set(cache, { contender, depth });
       }
-      yield* rowsOf(await sampleInTurn(rounds, samplers), depth);
+      const speeds = await sampleSpeeds(entrants, benchmark);
+
+      const row = (caseName: string, cache: string, baseline?: string): Row => {
+        const what = { case: caseName, unit: 'tokens/s', better: 'higher' } as const;
+        const samples = speeds.get(cache) ?? [];
+        if (baseline === undefined) return rowOf(what, samples);
+        return rowOf(what, samples, { name: baseline, samples: speeds.get(baseline) ?? [] });
+      };
+      const speedOf = (cache: string): number => median(speeds.get(cache) ?? []);
+      const best = stocks.toSorted((a, b) => speedOf(b) - speedOf(a))[0];
+      for (const cache of againstBest) yield row(caseOf(cache), cache, best);
+      for (const other of againstOthers) yield row(other.case, other.cache, other.baseline);
+      for (const cache of stocks) yield row(caseOf(cache), cache);
     }
   } finally {
-    for (const engine of engines.values()) await engine.close();
-  }
-
-  function* rowsOf(samples: ReadonlyMap<string, readonly number[]>, depth: number): Iterable<Row> {
-    const theirs = [...samples].filter(([cache]) => stock.has(cache));
-    const [first, ...rest] = theirs.map(([cache, values]) => ({ name: cache, samples: values }));
-    if (!first) return;
-    const best = rest.reduce((a, b) => (median(b.samples) > median(a.samples) ? b : a), first);
-    const asked = must.has(depth) ? { must: must.get(depth) ?? 0 } : {};
-    for (const [cache, values] of samples) {
-      const what = { case: caseOf(cache, depth), unit: 'tokens/s', better: 'higher' } as const;
-      if (stock.has(cache)) yield rowOf(what, values);
-      else yield rowOf({ ...what, ...asked }, values, best);
-    }
+    for (const contender of loaded.values()) await contender.close();
   }
 }
 
-/** Appends `tokens` at `depth`, takes them back and resolves to tokens per second. */
-async function sampleSpeed(
-  engine: NativeEngine,
-  text: Int32Array,
-  depth: number,
-  tokens: number,
-  batch: number,
-): Promise<number> {
-  const start = performance.now();
-  for (let at = depth; at < depth + tokens; at += batch)
-    await engine.evaluate(text.subarray(at, Math.min(at + batch, depth + tokens)), 'last').result;
-  const seconds = (performance.now() - start) / 1000;
-  await goTo(engine, text, depth);
-  return tokens / seconds;
+/** Tokens per second of every round, by cache. What is much slower takes part in the first only. */
+async function sampleSpeeds(
+  entrants: ReadonlyMap<string, Entrant>,
+  { round, rounds, slowRounds }: SpeedBenchmark,
+): Promise<ReadonlyMap<string, readonly number[]>> {
+  const warmUp = new Map<string, number>();
+  for (const [cache, { contender, depth }] of entrants) {
+    progress(`filling ${cache} to ${depth} tokens`);
+    await contender.goTo(depth);
+    warmUp.set(cache, await takeTurn(contender, round));
+  }
+  const seconds = (cache: string): number => warmUp.get(cache) ?? Number.NaN;
+  const stocks = [...entrants.keys()].filter((cache) => stock.has(cache));
+  const fastest = Math.min(...stocks.map(seconds));
+  const slow = new Set(stocks.filter((cache) => seconds(cache) > muchSlower * fastest));
+
+  const speeds = new Map([...entrants.keys()].map((cache): [string, number[]] => [cache, []]));
+  for (let index = 0; index < rounds; index++) {
+    const taking = [...entrants].filter(([cache]) => index < slowRounds || !slow.has(cache));
+    for (const [cache, taken] of await runRound(new Map(taking), round))
+      speeds.get(cache)?.push(round.tokens / taken);
+  }
+  return speeds;
 }

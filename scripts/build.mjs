@@ -72,25 +72,41 @@ export async function build() {
   await bundle();
 }
 
-const nativeTestsFolder = at('build/native-tests');
+/** Configures native/ with these settings, unless it was, and builds a target. Resolves to the folder. */
+async function buildNative(name, settings, target, options) {
+  const folder = at('build', name);
+  const configured = path.join(folder, 'build.ninja');
+  await once(name, { text: settings, outputs: [configured] }, async () => {
+    if (existsSync(folder)) await rm(folder, { recursive: true });
+    const args = ['-S', at('native'), '-B', folder, '-G', 'Ninja', ...settings];
+    await run('cmake', args, options);
+  });
+  await run('cmake', ['--build', folder, '--target', target], options);
+  return folder;
+}
 
-/** The C++ tests, with address and undefined-behaviour sanitizers. */
+/** The C++ tests, with address and undefined-behaviour sanitizers. Resolves to their folder. */
 export async function buildNativeTests() {
   await bootstrap();
   await copyLibraries();
-  const configured = path.join(nativeTestsFolder, 'build.ninja');
+  heading('native tests');
   const settings = [
     '-DCMAKE_BUILD_TYPE=RelWithDebInfo',
     '-DSIGHTLINE_TESTS=ON',
     '-DSIGHTLINE_SANITIZE=address,undefined',
   ];
-  heading('native tests');
-  await once('native-tests', { text: settings, outputs: [configured] }, async () => {
-    if (existsSync(nativeTestsFolder)) await rm(nativeTestsFolder, { recursive: true });
-    await run('cmake', ['-S', at('native'), '-B', nativeTestsFolder, '-G', 'Ninja', ...settings]);
-  });
-  await run('cmake', ['--build', nativeTestsFolder]);
-  return nativeTestsFolder;
+  return buildNative('native-tests', settings, 'all');
+}
+
+/**
+ * The native part of the benchmarks (bench/native), in silence. `npm run build` comes before, since
+ * they need the addon. Resolves to the program.
+ */
+export async function buildNativeBench() {
+  const settings = ['-DCMAKE_BUILD_TYPE=Release', '-DSIGHTLINE_BENCH=ON'];
+  const folder = await buildNative('native-bench', settings, 'sightline_bench', { capture: true });
+  const ending = process.platform === 'win32' ? '.exe' : '';
+  return path.join(folder, 'bench', `sightline_bench${ending}`);
 }
 
 if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) await main(build);

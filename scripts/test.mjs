@@ -56,7 +56,7 @@ async function nodeTests(folder, flags = []) {
 }
 
 async function lint() {
-  const sources = ['native', 'test/native']
+  const sources = ['native', 'test/native', 'bench/native']
     .flatMap((folder) => filesUnder(at(folder)))
     .filter((file) => /\.(cpp|h)$/.test(file));
   const script = (file, ...args) => [process.execPath, [at('node_modules', file), ...args]];

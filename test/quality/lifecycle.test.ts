@@ -7,7 +7,7 @@ import { failureOf } from '../../sidecar/engine/failure.ts';
 import { bundledModel, bundledModelInF32 } from '../fixtures/models/generate.ts';
 import { uniformStream } from '../fixtures/models/weights.ts';
 import { spawnChild } from './support/child.ts';
-import { codeTokens, readCorpus } from './support/corpus.ts';
+import { codeTokens, readCorpus } from '../fixtures/corpus.ts';
 import {
   addon,
   blockTokens,

@@ -4,7 +4,7 @@ import { describe, it } from 'node:test';
 import type { CacheStats } from '../../sidecar/engine/addon.ts';
 import { bundledModel, modelFile } from '../fixtures/models/generate.ts';
 import { longContextModel, smallModels, wideCacheModel } from '../fixtures/models/specs.ts';
-import { codeTokens } from './support/corpus.ts';
+import { codeTokens } from '../fixtures/corpus.ts';
 import { runChild } from './support/child.ts';
 import {
   evaluate,

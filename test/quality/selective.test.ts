@@ -3,8 +3,8 @@ import { strict as assert } from 'node:assert';
 import { describe, it } from 'node:test';
 import { bundledModel, bundledModelInF32, modelFile } from '../fixtures/models/generate.ts';
 import { smallModels } from '../fixtures/models/specs.ts';
-import { codeTokens } from './support/corpus.ts';
-import { describeDivergence, divergence, perplexity } from './support/divergence.ts';
+import { codeTokens } from '../fixtures/corpus.ts';
+import { describeDivergence, divergence, Predictions } from '../../bench/divergence.ts';
 import { blockTokens, evaluate, full, selective, withEngine } from './support/engine.ts';
 
 describe('selective against full', () => {
@@ -26,9 +26,10 @@ describe('selective against full', () => {
           const tokens = await codeTokens(engine, 4608);
           const exact = await evaluate(reference, tokens, 'all');
           const quantised = await evaluate(engine, tokens, 'all');
-          const measured = divergence(exact, quantised, vocabulary);
-          const before = perplexity(exact, tokens, vocabulary);
-          const after = perplexity(quantised, tokens, vocabulary);
+          const predictions = new Predictions(vocabulary);
+          predictions.add(exact, quantised, tokens.subarray(1));
+          const measured = predictions.divergence();
+          const { reference: before, other: after } = predictions.perplexity();
           const change = after / before - 1;
           test.diagnostic(describeDivergence(measured));
           test.diagnostic(

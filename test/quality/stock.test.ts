@@ -5,8 +5,8 @@ import type { CacheOptions } from '../../sidecar/engine/addon.ts';
 import type { ModelSpec } from '../fixtures/models/architectures.ts';
 import { bundledModel, bundledModelInF32, modelFile } from '../fixtures/models/generate.ts';
 import { smallModels } from '../fixtures/models/specs.ts';
-import { codeTokens, readCorpus } from './support/corpus.ts';
-import { describeDivergence, divergence, type Divergence } from './support/divergence.ts';
+import { codeTokens, readCorpus } from '../fixtures/corpus.ts';
+import { describeDivergence, divergence, type Divergence } from '../../bench/divergence.ts';
 import { addon, complete, evaluate, full, stock, withEngine } from './support/engine.ts';
 
 const decodeSteps = 64;

@@ -1,5 +1,5 @@
 /** MODEL: loads, uses and closes it again and again; prints by how many bytes the process grew in the last 20 times. */
-import { codeTokens } from '../support/corpus.ts';
+import { codeTokens } from '../../fixtures/corpus.ts';
 import { evaluate, selective, withEngine } from '../support/engine.ts';
 import { residentBytes } from '../support/resident.ts';
 

@@ -3,7 +3,7 @@
  * by how much the cache says it did (bytes reserved), as JSON.
  */
 import type { CacheOptions } from '../../../sidecar/engine/addon.ts';
-import { codeTokens } from '../support/corpus.ts';
+import { codeTokens } from '../../fixtures/corpus.ts';
 import { evaluate, withEngine } from '../support/engine.ts';
 import { residentBytes } from '../support/resident.ts';
 

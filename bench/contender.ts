@@ -1,0 +1,91 @@
+/** What takes part in a benchmark of speed: a cache on a loaded model. */
+import { spawn } from 'node:child_process';
+import { createInterface } from 'node:readline';
+import type { CacheOptions, NativeEngine } from '../sidecar/engine/addon.ts';
+import { loadAddon } from '../sidecar/engine/load.ts';
+import { anyTokens, goTo, loadEngine, ours, stock, type StockOptions } from './engine.ts';
+import { nativeProgram } from './native.ts';
+
+export interface Contender {
+  /** Makes the cache hold `depth` tokens: fills it up, or takes back what was appended. */
+  goTo(depth: number): Promise<void>;
+  /** Appends so many tokens in one batch. */
+  evaluate(tokens: number): Promise<void>;
+  close(): Promise<void>;
+}
+
+export interface ContenderOptions {
+  readonly modelPath: string;
+  readonly threads: number;
+  readonly contextTokens: number;
+}
+
+/** The contender of that name in `ours` or `stock`. */
+export async function loadContender(name: string, options: ContenderOptions): Promise<Contender> {
+  const cache = ours.get(name);
+  if (cache) return loadOurs(cache, options);
+  const stockCache = stock.get(name);
+  if (stockCache) return loadStock(stockCache, options);
+  throw new Error(`no cache is called ${name}`);
+}
+
+export interface OurContender extends Contender {
+  readonly engine: NativeEngine;
+}
+
+export async function loadOurs(
+  cache: CacheOptions,
+  { modelPath, threads, contextTokens }: ContenderOptions,
+): Promise<OurContender> {
+  const engine = await loadEngine(modelPath, cache, threads, contextTokens);
+  const text = anyTokens(contextTokens);
+  return {
+    engine,
+    goTo: (depth) => goTo(engine, text, depth),
+    evaluate: async (tokens) => {
+      const { tokens: held } = engine.stats();
+      await engine.evaluate(text.subarray(held, held + tokens), 'last').result;
+    },
+    close: () => engine.close(),
+  };
+}
+
+/**
+ * llama.cpp in a process of its own (bench/native/stock.cpp), which fills a deep cache in seconds:
+ * a quantised one at 16 384 tokens takes up to an hour by evaluating them.
+ */
+async function loadStock(
+  { type, flashAttention }: StockOptions,
+  { modelPath, threads, contextTokens }: ContenderOptions,
+): Promise<Contender> {
+  const loaded = loadAddon();
+  if (!loaded.ok) throw new Error(loaded.error.message);
+  const settings = {
+    model: modelPath,
+    libraries: loaded.value.librariesPath,
+    type,
+    'flash-attention': flashAttention ? 'on' : 'off',
+    threads,
+    context: contextTokens,
+  };
+  const args = Object.entries(settings).flatMap(([name, value]) => [`--${name}`, String(value)]);
+  const child = spawn(await nativeProgram(), ['stock', ...args], {
+    stdio: ['pipe', 'pipe', 'inherit'],
+  });
+  const ended = new Promise((resolve) => child.once('close', resolve));
+  child.stdin.on('error', () => undefined); // that it has ended shows in the missing answer
+  const answers = createInterface(child.stdout)[Symbol.asyncIterator]();
+  const ask = async (command: string): Promise<void> => {
+    child.stdin.write(`${command}\n`);
+    const { done } = await answers.next();
+    if (done === true) throw new Error(`stock llama.cpp ended at "${command}"`);
+  };
+  return {
+    goTo: (depth) => ask(`go ${depth}`),
+    evaluate: (tokens) => ask(`evaluate ${tokens}`),
+    close: async () => {
+      child.stdin.end();
+      await ended;
+    },
+  };
+}

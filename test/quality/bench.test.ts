@@ -1,0 +1,49 @@
+/** The native part of the benchmarks: that it builds, answers, and says what is wrong. */
+import { strict as assert } from 'node:assert';
+import { describe, it } from 'node:test';
+import { loadContender } from '../../bench/contender.ts';
+import { stock } from '../../bench/engine.ts';
+import { readBandwidth } from '../../bench/native.ts';
+import { bundledModel } from '../fixtures/models/generate.ts';
+
+const options = { modelPath: bundledModel, threads: 1, contextTokens: 2304 };
+
+describe('stock llama.cpp in a process of its own', () => {
+  for (const name of stock.keys())
+    it(`goes to a depth, on and back, ${name}`, async () => {
+      const contender = await loadContender(name, options);
+      try {
+        for (const depth of [0, 300, 512, 2048, 2048, 512]) {
+          await contender.goTo(depth);
+          await contender.evaluate(200);
+          await contender.evaluate(1);
+        }
+        // The copies take as much room as the tokens they stand for.
+        await contender.goTo(2048);
+        await contender.evaluate(256);
+        await assert.rejects(contender.evaluate(1), /stock llama.cpp ended at "evaluate 1"/);
+      } finally {
+        await contender.close();
+      }
+    });
+
+  it('ends where it is asked for what it cannot do', async () => {
+    const name = 'llama.cpp f16 fa=on';
+    for (const [wrong, command] of [
+      [{ ...options, modelPath: 'no such file' }, 0],
+      [options, 700],
+    ] as const) {
+      const contender = await loadContender(name, wrong);
+      await assert.rejects(contender.goTo(command), /stock llama.cpp ended at "go/);
+      await contender.close();
+    }
+    await assert.rejects(loadContender('no such cache', options), /no such cache/);
+  });
+});
+
+describe('read bandwidth', () => {
+  it('is what the program reports', async () => {
+    assert.ok((await readBandwidth(2)) > 0);
+    await assert.rejects(readBandwidth(0), /--threads takes a count/);
+  });
+});
