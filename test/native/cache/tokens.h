@@ -39,14 +39,18 @@ inline cache::Status append(
     cache::Sequence& sequence, int32_t first, const std::vector<int32_t>& tokens,
     const std::function<bool()>& at_end = [] { return true; }) {
   const auto count = static_cast<int32_t>(tokens.size());
-  for (int32_t layer = 0; layer < sequence.layers(); layer++) {
+  std::vector<int32_t> layers;
+  for (int32_t layer = 0; layer < sequence.layers(); layer++)
+    if (sequence.layer(layer).configured()) layers.push_back(layer);
+  for (size_t i = 0; i < layers.size(); i++) {
+    const int32_t layer = layers[i];
     const cache::Status status = sequence.begin(layer, first, count);
     if (status != cache::Status::ok) {
-      for (int32_t earlier = 0; earlier < layer; earlier++) sequence.abandon(earlier);
+      for (size_t earlier = 0; earlier < i; earlier++) sequence.abandon(layers[earlier]);
       return status;
     }
   }
-  for (int32_t layer = 0; layer < sequence.layers(); layer++) {
+  for (const int32_t layer : layers) {
     const cache::Geometry geometry = sequence.layer(layer).geometry();
     std::vector<float> rows(static_cast<size_t>(count * geometry.head_dim) + 1);
     for (int32_t head = 0; head < geometry.kv_heads; head++) {
@@ -69,8 +73,7 @@ inline cache::Status append(
               attention_paid(first + i, t, layer, head);
   }
   const bool finish = at_end();
-  for (int32_t layer = 0; layer < sequence.layers(); layer++)
-    finish ? sequence.commit(layer) : sequence.abandon(layer);
+  for (const int32_t layer : layers) finish ? sequence.commit(layer) : sequence.abandon(layer);
   return cache::Status::ok;
 }
 
