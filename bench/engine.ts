@@ -29,7 +29,7 @@ export async function loadEngine(
   const loaded = loadAddon();
   if (!loaded.ok) throw new Error(loaded.error.message);
   const { addon, librariesPath } = loaded.value;
-  const options = { modelPath, librariesPath, contextTokens, threads, cacheBudgetBytes: 0, cache };
+  const options = { modelPath, librariesPath, contextTokens, threads, cacheBudgetBytes: 0, cache, selfCheck: false };
   return addon.load(options, () => undefined).result;
 }
 

@@ -59,6 +59,8 @@ class EngineObject : public Napi::ObjectWrap<EngineObject> {
                            InstanceMethod<&EngineObject::evaluate>("evaluate"),
                            InstanceMethod<&EngineObject::truncate>("truncate"),
                            InstanceMethod<&EngineObject::stats>("stats"),
+                           InstanceMethod<&EngineObject::save_session>("saveSession"),
+                           InstanceMethod<&EngineObject::restore_session>("restoreSession"),
                            InstanceMethod<&EngineObject::close>("close"),
                        });
   }
@@ -140,10 +142,8 @@ class EngineObject : public Napi::ObjectWrap<EngineObject> {
     const auto rollback = how == "exact" ? cache::Rollback::exact : cache::Rollback::reopen;
     return promise(
         call.Env(),
-        [count = tokens.value(), rollback](runtime::Model& model,
-                                           const Settlement&) -> Result<int32_t> {
-          return model.truncate(count, rollback);
-        },
+        [count = tokens.value(), rollback](runtime::Model& model, const Settlement&)
+            -> Result<int32_t> { return model.truncate(count, rollback); },
         [](Napi::Env env, int32_t kept) { return Napi::Number::New(env, kept); });
   }
 
@@ -154,6 +154,25 @@ class EngineObject : public Napi::ObjectWrap<EngineObject> {
       return call.Env().Undefined();
     }
     return to_js(call.Env(), (*model_)->stats());
+  }
+
+  Napi::Value save_session(const Napi::CallbackInfo& call) {
+    return session(call, &runtime::Model::save_session);
+  }
+
+  Napi::Value restore_session(const Napi::CallbackInfo& call) {
+    return session(call, &runtime::Model::restore_session);
+  }
+
+  Napi::Value session(const Napi::CallbackInfo& call,
+                      Result<runtime::Session> (runtime::Model::*method)(const std::string&)) {
+    if (!call[0].IsString())
+      return rejected(call.Env(), {Code::bad_argument, "path must be a string."});
+    return promise(
+        call.Env(),
+        [path = call[0].As<Napi::String>().Utf8Value(), method](
+            runtime::Model& model, const Settlement&) { return (model.*method)(path); },
+        [](Napi::Env env, const runtime::Session& session) { return to_js(env, session); });
   }
 
   Napi::Value close(const Napi::CallbackInfo& call) {

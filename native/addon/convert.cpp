@@ -166,6 +166,7 @@ Result<runtime::LoadOptions> to_load_options(const Napi::Value& value) {
   options.context_tokens = reader.count("contextTokens");
   options.threads = reader.count("threads", kMostThreads);
   options.cache_budget_bytes = static_cast<size_t>(reader.number("cacheBudgetBytes", 0, 0x1p53));
+  options.self_check = reader.flag("selfCheck");
   if (!reader.wrong().empty()) return reader.error();
 
   Reader cache(reader.get("cache"));
@@ -248,6 +249,16 @@ Napi::Value to_js(Napi::Env env, const runtime::Info& info) {
   return object;
 }
 
+static Napi::Value to_js(Napi::Env env, const runtime::Check& check) {
+  Napi::Object object = Napi::Object::New(env);
+  object.Set("asked", check.asked);
+  object.Set("tier", check.tier);
+  object.Set("divergence", check.divergence);
+  object.Set("bound", check.bound);
+  object.Set("sameTop", check.same_top);
+  return object;
+}
+
 Napi::Value to_js(Napi::Env env, const runtime::Stats& stats) {
   const cache::Account& account = stats.account;
   Napi::Array tiers = Napi::Array::New(env);
@@ -277,6 +288,17 @@ Napi::Value to_js(Napi::Env env, const runtime::Stats& stats) {
   object.Set("droppedTokens", static_cast<double>(account.dropped_tokens));
   object.Set("degradedTokens", static_cast<double>(account.degraded_tokens));
   object.Set("tiers", tiers);
+  Napi::Array biased = Napi::Array::New(env);
+  for (const int32_t layer : stats.biased_layers) biased.Set(biased.Length(), layer);
+  object.Set("biasedLayers", biased);
+  if (stats.check) object.Set("check", to_js(env, *stats.check));
+  return object;
+}
+
+Napi::Value to_js(Napi::Env env, const runtime::Session& session) {
+  Napi::Object object = Napi::Object::New(env);
+  object.Set("tokens", session.tokens);
+  object.Set("bytes", static_cast<double>(session.bytes));
   return object;
 }
 

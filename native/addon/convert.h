@@ -14,6 +14,7 @@ runtime::Result<int32_t> to_count(const Napi::Value& value, const char* what);
 
 Napi::Value to_js(Napi::Env env, const runtime::Info& info);
 Napi::Value to_js(Napi::Env env, const runtime::Stats& stats);
+Napi::Value to_js(Napi::Env env, const runtime::Session& session);
 Napi::Value to_js(Napi::Env env, const runtime::Completion& completion);
 Napi::Value to_js(Napi::Env env, const std::vector<llama_token>& tokens);
 Napi::Value to_js(Napi::Env env, const std::vector<float>& logits);

@@ -244,7 +244,11 @@ void Layer::add_mass() {
 }
 
 void Layer::keep_mass() {
-  each_uncoded([](Entry& e) { e.held_mass = e.mass; });
+  if (!common_.policy.needs_attention()) return;
+  each_uncoded([&](Entry& e) {
+    e.held_mass = e.mass;
+    e.held_mass.resize(static_cast<size_t>(geometry_.kv_heads) * kBlockTokens);
+  });
 }
 
 }  // namespace sightline::cache

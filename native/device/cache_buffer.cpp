@@ -61,7 +61,7 @@ size_t CacheBuffer::token_bytes() const {
 }
 
 bool CacheBuffer::configure(int32_t layer, cache::Geometry geometry) {
-  if (!cache_.configure(layer, geometry)) return false;
+  if (!cache_->configure(layer, geometry)) return false;
   geometry_[layer] = geometry;
   return true;
 }
@@ -72,8 +72,8 @@ std::optional<cache::Geometry> CacheBuffer::geometry(int32_t layer) const {
 }
 
 int32_t CacheBuffer::length(int32_t layer) const {
-  if (!geometry_.contains(layer) || cache_.blocks(layer).empty()) return 0;
-  return cache_.blocks(layer).back().end();
+  if (!geometry_.contains(layer) || cache_->blocks(layer).empty()) return 0;
+  return cache_->blocks(layer).back().end();
 }
 
 /// Zeros where the cache does not hold the token.
@@ -83,7 +83,7 @@ void CacheBuffer::read_row(CacheTensor tensor, int32_t row, std::vector<uint16_t
   if (geometry == geometry_.end()) return;
   const auto [kv_heads, head_dim] = geometry->second;
   const auto element = tensor.keys ? attention::key_at : attention::value_at;
-  for (const attention::Block& block : cache_.blocks(tensor.layer)) {
+  for (const attention::Block& block : cache_->blocks(tensor.layer)) {
     if (row < block.first || row >= block.end()) continue;
     const attention::Copy& copy = block.copies[0];
     for (int head = 0; head < kv_heads; head++) {
@@ -98,7 +98,7 @@ void CacheBuffer::read_row(CacheTensor tensor, int32_t row, std::vector<uint16_t
 
 /// Whether every KV head still holds a row.
 bool CacheBuffer::has_row(int32_t layer, int32_t row) const {
-  for (const attention::Block& block : cache_.blocks(layer)) {
+  for (const attention::Block& block : cache_->blocks(layer)) {
     if (row < block.first || row >= block.end()) continue;
     for (int head = 0; head < geometry_.at(layer).kv_heads; head++)
       if (!index_of(block, block.copies[0], head, row)) return false;
@@ -123,7 +123,7 @@ std::vector<uint16_t> CacheBuffer::read_rows(CacheTensor tensor, size_t width, R
 cache::Status CacheBuffer::write_rows(CacheTensor tensor, Rows rows, const uint16_t* halves) {
   const auto [kv_heads, head_dim] = geometry_.at(tensor.layer);
   if (tensor.keys) {
-    const cache::Status begun = cache_.begin(tensor.layer, rows.first, rows.count);
+    const cache::Status begun = cache_->begin(tensor.layer, rows.first, rows.count);
     if (begun != cache::Status::ok) return begun;
   }
   const size_t width = static_cast<size_t>(kv_heads) * static_cast<size_t>(head_dim);
@@ -133,19 +133,19 @@ cache::Status CacheBuffer::write_rows(CacheTensor tensor, Rows rows, const uint1
     const size_t first = static_cast<size_t>(head) * static_cast<size_t>(head_dim);
     const attention::Rows part{floats.data() + first, width, rows.count};
     if (tensor.keys) {
-      cache_.store_keys(tensor.layer, head, part);
+      cache_->store_keys(tensor.layer, head, part);
     } else {
-      cache_.store_values(tensor.layer, head, part);
+      cache_->store_values(tensor.layer, head, part);
     }
   }
-  if (!tensor.keys) cache_.commit(tensor.layer);
+  if (!tensor.keys) cache_->commit(tensor.layer);
   return cache::Status::ok;
 }
 
 cache::Status CacheBuffer::rewind(int32_t length) {
   for (const auto& [layer, geometry] : geometry_)
     dropped_to_ = std::max(dropped_to_, this->length(layer));
-  if (cache_.truncate(length, cache::Rollback::reopen) == length) return cache::Status::ok;
+  if (cache_->truncate(length, cache::Rollback::reopen) == length) return cache::Status::ok;
   clear();
   holder_ = Holder::lost;
   return cache::Status::exhausted;
@@ -215,10 +215,16 @@ void CacheBuffer::clear() {
   set_keys_.clear();
   missing_.clear();
   dropped_to_ = 0;
-  cache_.truncate(0);
+  cache_->truncate(0);
   for (size_t i = 0; i < tensors_.size(); i++) tensors_[i]->data = stand_ins_[i];
   memory_.reset();
   holder_ = Holder::ours;
+}
+
+void CacheBuffer::set_policy(const cache::Policy& policy, cache::Pool& pool) {
+  clear();
+  cache_ = std::make_unique<cache::Sequence>(policy, pool);
+  for (const auto& [layer, geometry] : geometry_) (void)cache_->configure(layer, geometry);
 }
 
 size_t CacheBuffer::given_up_bytes() const {
@@ -258,7 +264,7 @@ bool CacheBuffer::give_up(ggml_backend_buffer_type_t type) {
       if (!has_row(layer, row)) missing_.insert(row);
   for (int32_t row = longest; row < dropped_to_; row++) missing_.insert(row);
   set_keys_.clear();
-  cache_.truncate(0);
+  cache_->truncate(0);
   holder_ = Holder::theirs;
   return true;
 }

@@ -25,9 +25,10 @@ class CacheBuffer {
   };
 
   /// `pool` outlives this.
-  CacheBuffer(const cache::Policy& policy, cache::Pool& pool) : cache_(policy, pool) {}
+  CacheBuffer(const cache::Policy& policy, cache::Pool& pool)
+      : cache_(std::make_unique<cache::Sequence>(policy, pool)) {}
 
-  cache::Sequence& cache() { return cache_; }
+  cache::Sequence& cache() { return *cache_; }
   Holder holder() const { return holder_; }
 
   /// Takes a tensor in: one that plain_cache() knows.
@@ -62,6 +63,8 @@ class CacheBuffer {
            ggml_backend_buffer_type_t type);
   /// Ours again, and empty.
   void clear();
+  /// The same with another policy.
+  void set_policy(const cache::Policy& policy, cache::Pool& pool);
 
   /// Whether keys were set whose values have not come.
   bool half_set() const { return !set_keys_.empty(); }
@@ -86,7 +89,7 @@ class CacheBuffer {
   cache::Status write_rows(CacheTensor tensor, Rows rows, const uint16_t* halves);
   bool append(const ggml_tensor* tensor, const void* data, size_t offset, size_t size);
 
-  cache::Sequence cache_;
+  std::unique_ptr<cache::Sequence> cache_;
   Holder holder_ = Holder::ours;
   std::vector<ggml_tensor*> tensors_;
   std::vector<void*> stand_ins_;  // where each tensor's data is while it is ours

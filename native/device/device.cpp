@@ -127,6 +127,7 @@ ggml_status backend_compute(ggml_backend_t backend, ggml_cgraph* graph) try {
   Backend& self = of(backend);
   Implementation& device = *self.device;
   std::unique_lock lock(device.mutex);  // outlives the step
+  if (device.pretends) return GGML_STATUS_SUCCESS;
   Step step({*device.kernel, self.workspace, self.threads, !device.options.gives_up});
   device.failure = prepare(device, graph, step);
   switch (device.failure) {
@@ -321,6 +322,18 @@ void Device::own_cache(const Options& options) {
   self.options = options;
   self.pool.emplace(options.budget_bytes);
   self.no_cache.emplace(options.policy, *self.pool);
+}
+
+void Device::set_policy(const cache::Policy& policy) {
+  Implementation& self = *implementation_;
+  const std::lock_guard lock(self.mutex);
+  self.options.policy = policy;
+  for (CacheBuffer* cache : self.caches) cache->set_policy(policy, *self.pool);
+}
+
+void Device::pretend(bool on) {
+  const std::lock_guard lock(implementation_->mutex);
+  implementation_->pretends = on;
 }
 
 cache::Sequence& Device::cache() {

@@ -59,6 +59,14 @@ class Device {
   /// Sets up the caches of the contexts to be made. To be called once.
   void own_cache(const Options& options);
 
+  /// Gives the caches of all contexts another policy; what they held is dropped. Not while a graph
+  /// runs.
+  void set_policy(const cache::Policy& policy);
+
+  /// While set, graphs succeed without being computed: so that llama.cpp takes note of tokens that
+  /// the cache holds already.
+  void pretend(bool on);
+
   /// The cache of the oldest context; an empty one while there is none. Not to be used while a
   /// graph runs.
   cache::Sequence& cache();

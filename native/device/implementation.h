@@ -37,6 +37,7 @@ struct Device::Implementation {
   std::set<std::thread::id> making_context;
   std::map<std::string, size_t> passed;  // bytes of cache tensors that are not ours, by name
   Failure failure = Failure::none;
+  bool pretends = false;
 
   ggml_backend_buffer_type_t inner_type() const { return ggml_backend_dev_buffer_type(inner); }
 

@@ -19,6 +19,8 @@ enum class Code {
   bad_argument,
   aborted,
   closed,
+  session_invalid,
+  write_failed,
   engine_failed,
 };
 
@@ -46,6 +48,10 @@ constexpr const char* name_of(Code code) {
       return "ABORTED";
     case Code::closed:
       return "CLOSED";
+    case Code::session_invalid:
+      return "SESSION_INVALID";
+    case Code::write_failed:
+      return "WRITE_FAILED";
     case Code::engine_failed:
       return "ENGINE_FAILED";
   }

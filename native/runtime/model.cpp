@@ -5,12 +5,15 @@
 #include <filesystem>
 #include <stdexcept>
 
+#include "attention/format/format.h"
 #include "cache/forecast.h"
 #include "runtime/assertion.h"
 #include "runtime/gguf_check.h"
+#include "runtime/key_bias.h"
 #include "runtime/libraries.h"
 #include "runtime/llama_log.h"
 #include "runtime/machine.h"
+#include "runtime/raise.h"
 
 namespace sightline::runtime {
 namespace {
@@ -150,7 +153,8 @@ Result<Done> Model::open(const LoadOptions& options, const Progress& progress,
                      std::to_string(info_.trained_tokens) +
                      ". Set sightline.model.contextTokens to at most that, or to 0."};
   }
-  if (const auto opened = open_context(options, info_.threads); !opened) return opened.error();
+  if (const auto opened = open_context(info_.threads); !opened) return opened.error();
+  if (const auto checked = check_cache(cancel); !checked) return checked.error();
   info_.load_seconds =
       std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();
   publish();
@@ -162,7 +166,7 @@ Error Model::invalid_model(const std::string& reason) const {
                                    " Download the model again or choose another one."};
 }
 
-Result<Done> Model::open_context(const LoadOptions& options, int32_t threads) {
+Result<Done> Model::open_context(int32_t threads) {
   const LogCapture log;
   const int32_t capacity =
       (info_.context_tokens + kContextGranule - 1) / kContextGranule * kContextGranule;
@@ -181,7 +185,7 @@ Result<Done> Model::open_context(const LoadOptions& options, int32_t threads) {
   };
   parameters.abort_callback_data = &cancel_;
 
-  if (const auto* stock = std::get_if<StockCache>(&options.cache)) {
+  if (const auto* stock = std::get_if<StockCache>(&options_.cache)) {
     parameters.type_k = stock->type;
     parameters.type_v = stock->type;
     parameters.flash_attn_type =
@@ -192,8 +196,12 @@ Result<Done> Model::open_context(const LoadOptions& options, int32_t threads) {
     parameters.flash_attn_type = LLAMA_FLASH_ATTN_TYPE_ENABLED;
     // Latent attention keeps one compressed tensor for keys and values: not ours to split.
     const std::string rank = metadata(model_.get(), info_.architecture + ".attention.kv_lora_rank");
-    device_->own_cache({.policy = std::get<cache::Policy>(options.cache),
-                        .budget_bytes = options.cache_budget_bytes,
+    auto& policy = std::get<cache::Policy>(options_.cache);
+    biased_layers_ = biased_layers(key_bias_norms(options_.model_path));
+    policy = with_fine_keys(policy, biased_layers_);
+    policy.budget = options_.cache_budget_bytes > 0 ? options_.cache_budget_bytes : spare_memory();
+    device_->own_cache({.policy = policy,
+                        .budget_bytes = options_.cache_budget_bytes,
                         .capacity = rank.empty() ? capacity : 0,
                         .gives_up = false});
   }
@@ -215,6 +223,64 @@ Result<Done> Model::open_context(const LoadOptions& options, int32_t threads) {
     info_.kernels = device_->kernel_name();
   }
   return check_memory();
+}
+
+/// Half of what the machine has besides the model's weights.
+size_t Model::spare_memory() const {
+  const size_t limit = memory_limit();
+  return limit > info_.file_bytes ? (limit - info_.file_bytes) / 2 : 0;
+}
+
+/// Compares the cache with an FP16 one over a short text, and raises its bits as long as it is too
+/// far from it.
+Result<Done> Model::check_cache(const Cancel& cancel) {
+  if (!options_.self_check || device_ == nullptr || info_.owned_layers == 0) return Done{};
+  cache::Policy policy = device_->cache().policy();
+  const auto asked = coarsest_tier(policy, info_.layers);
+  if (!asked || static_cast<size_t>(info_.context_tokens) < kCheckTokens) return Done{};
+
+  const auto vocabulary = static_cast<size_t>(info_.vocabulary);
+  auto reference = check_logits(cache::Policy{}, cancel);
+  if (!reference) return reference.error();
+  Check check{attention::name_of(*asked), "fp16", 0, kDivergenceBound, 1};
+  for (std::optional<cache::Policy> next = policy; next; next = raised(*next, info_.layers)) {
+    policy = *next;
+    const auto tier = coarsest_tier(policy, info_.layers);
+    if (!tier) {
+      check = {check.asked, "fp16", 0, kDivergenceBound, 1};
+      break;
+    }
+    auto logits = check_logits(strict(policy), cancel);
+    if (!logits) return logits.error();
+    const Divergence found = divergence(reference.value(), logits.value(), vocabulary);
+    check.tier = attention::name_of(*tier);
+    check.divergence = found.mean;
+    check.same_top = found.same_top;
+    if (found.mean <= kDivergenceBound) break;
+  }
+  check_ = check;
+  set_policy(policy);
+  return Done{};
+}
+
+/// Logits of the last kComparedTokens of the check's tokens, [rows][vocabulary].
+Result<std::vector<float>> Model::check_logits(const cache::Policy& policy, const Cancel& cancel) {
+  set_policy(policy);
+  std::vector<llama_token> text = tokenize(check_text(), false);
+  std::vector<llama_token> tokens;
+  while (tokens.size() < kCheckTokens) tokens.insert(tokens.end(), text.begin(), text.end());
+  tokens.resize(kCheckTokens);
+  const std::span<const llama_token> all = tokens;
+  const size_t compared = kCheckTokens - kComparedTokens;
+  if (const auto first = evaluate(all.first(compared), false, cancel); !first) return first.error();
+  return evaluate(all.subspan(compared), true, cancel);
+}
+
+/// Another policy for an empty cache.
+void Model::set_policy(const cache::Policy& policy) {
+  llama_memory_clear(llama_get_memory(context_.get()), true);
+  tokens_.clear();
+  device_->set_policy(policy);
 }
 
 /// The cache grows with its tokens; whether the full context would fit is told at once.
@@ -249,6 +315,8 @@ void Model::publish() {
     stats.account = device_->cache().account();
     stats.passed_bytes = device_->passed_bytes();
     stats.reserved_bytes = device_->pool().reserved();
+    stats.biased_layers = biased_layers_;
+    stats.check = check_;
   }
   stats.account.tokens = static_cast<int64_t>(tokens_.size());
   const std::lock_guard lock(stats_mutex_);
@@ -349,6 +417,21 @@ Result<Done> Model::decode(std::span<const llama_token> tokens, bool all_logits,
   }
   tokens_.insert(tokens_.end(), tokens.begin(), tokens.end());
   publish();
+  return Done{};
+}
+
+/// Tells llama.cpp which positions our cache holds already: by batches that are not computed.
+Result<Done> Model::note_tokens(std::span<const llama_token> tokens) {
+  device_->pretend(true);
+  int32_t code = 0;
+  for (size_t at = 0; at < tokens.size() && code == 0; at += kMicroBatch) {
+    const auto batch = tokens.subspan(at, std::min(kMicroBatch, tokens.size() - at));
+    Batch noted(static_cast<int32_t>(batch.size()));
+    code = llama_decode(context_.get(), noted.fill(batch, static_cast<int32_t>(at), false));
+  }
+  device_->pretend(false);
+  if (code != 0) return decode_error(code);
+  tokens_.assign(tokens.begin(), tokens.end());
   return Done{};
 }
 

@@ -7,6 +7,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -16,6 +17,7 @@
 #include "device/device.h"
 #include "llama.h"
 #include "runtime/error.h"
+#include "runtime/self_check.h"
 
 namespace sightline::runtime {
 
@@ -35,6 +37,7 @@ struct LoadOptions {
   int32_t threads = 0;         // 0: all physical cores but one
   size_t cache_budget_bytes = 0;
   std::variant<cache::Policy, StockCache> cache;
+  bool self_check = false;
 };
 
 struct FimTokens {
@@ -65,6 +68,14 @@ struct Stats {
   cache::Account account;
   size_t passed_bytes = 0;    // cache tensors that stay with the inner device
   size_t reserved_bytes = 0;  // of the pool
+  std::vector<int32_t> biased_layers;
+  std::optional<Check> check;
+};
+
+/// A sequence on disk.
+struct Session {
+  int32_t tokens;
+  size_t bytes;  // of its cache
 };
 
 struct Sampling {
@@ -131,15 +142,26 @@ class Model {
   /// `reopen` decodes what is left of the block instead.
   int32_t truncate(int32_t tokens, cache::Rollback rollback = cache::Rollback::exact);
 
+  /// Writes the tokens and the cache to a file, whole or not at all.
+  Result<Session> save_session(const std::string& path);
+  /// Takes a file over in place of what the cache holds. Where that fails the cache is empty.
+  Result<Session> restore_session(const std::string& path);
+
  private:
   Model() = default;
   Result<Done> open(const LoadOptions& options, const Progress& progress, const Cancel& cancel);
-  Result<Done> open_context(const LoadOptions& options, int32_t threads);
+  Result<Done> open_context(int32_t threads);
+  size_t spare_memory() const;
+  void set_policy(const cache::Policy& policy);
   Error invalid_model(const std::string& reason) const;
   Result<Done> check_memory() const;
+  Result<Done> check_cache(const Cancel& cancel);
+  Result<std::vector<float>> check_logits(const cache::Policy& policy, const Cancel& cancel);
+  Result<Done> check_sessions() const;
   Result<Done> check_tokens(std::span<const llama_token> tokens) const;
   std::span<const llama_token> next_batch(std::span<const llama_token> tokens) const;
   Result<Done> decode(std::span<const llama_token> tokens, bool all_logits, const Cancel& cancel);
+  Result<Done> note_tokens(std::span<const llama_token> tokens);
   Error decode_error(int32_t code) const;
   void settle();
   void release_spare();
@@ -163,6 +185,9 @@ class Model {
   const llama_vocab* vocab_ = nullptr;
   std::vector<llama_token> tokens_;  // what the cache holds
   std::atomic<const Cancel*> cancel_{nullptr};
+
+  std::vector<int32_t> biased_layers_;
+  std::optional<Check> check_;
 
   mutable std::mutex stats_mutex_;
   Stats stats_;

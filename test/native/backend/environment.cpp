@@ -24,7 +24,7 @@ TEST_CASE("what is not set has a default") {
   CHECK(settings.policy.sink == 16);
   CHECK(settings.policy.window == 256);
   CHECK(settings.budget_bytes == 0);
-  CHECK(describe(settings) == "selective cache, sink 16, window 256, no bound");
+  CHECK(describe(settings) == "selective cache, sink 16, window 256, int8, no bound");
 }
 
 TEST_CASE("what is set counts") {
@@ -35,6 +35,12 @@ TEST_CASE("what is set counts") {
   CHECK(settings.policy.sink == 0);
   CHECK(settings.policy.window == 1024);
   CHECK(settings.budget_bytes == size_t{3000} << 20);
+  const auto int4 = std::get<Settings>(read({{"SIGHTLINE_TIER", "int4"}}));
+  CHECK(int4.policy.window == cache::default_window(int4.policy));
+  CHECK(int4.policy.window > 256);
+  const auto automatic =
+      std::get<Settings>(read({{"SIGHTLINE_CACHE", "auto"}, {"SIGHTLINE_BUDGET_MIB", "512"}}));
+  CHECK(automatic.policy.budget == size_t{512} << 20);
   const auto full = std::get<Settings>(read({{"SIGHTLINE_CACHE", "full"}}));
   CHECK(full.policy.kind == cache::PolicyKind::full);
   CHECK(describe(full) == "full cache, no bound");
@@ -48,10 +54,13 @@ TEST_CASE("what makes no sense is named, with what would") {
     CHECK(error.find(std::string(name) + " is \"" + value + "\"") == 0);
     return error;
   };
-  for (const char* value : {"", "FULL", "int8", "full "})
-    CHECK(wrong("SIGHTLINE_CACHE", value).find("\"selective\" or \"full\"") != std::string::npos);
-  for (const char* value : {"", "-1", "129", "1.5", "16k", " 16", "99999999999999999999"})
-    CHECK(wrong("SIGHTLINE_SINK", value).find("from 0 to 128") != std::string::npos);
-  for (const char* value : {"-1", "65537", "x"}) wrong("SIGHTLINE_WINDOW", value);
+  for (const char* value : {"", "FULL", "int8", "full ", "h2o"})
+    CHECK(wrong("SIGHTLINE_CACHE", value).find("selective, hierarchical") != std::string::npos);
+  for (const char* value : {"", "-1", "65537", "1.5", "16k", " 16", "99999999999999999999"})
+    CHECK(wrong("SIGHTLINE_SINK", value).find("from 0 to 65536") != std::string::npos);
+  for (const char* value : {"-1", "16777217", "x"}) wrong("SIGHTLINE_WINDOW", value);
+  for (const char* value : {"int3", "q8_0"}) wrong("SIGHTLINE_TIER", value);
+  const auto unbounded = read({{"SIGHTLINE_CACHE", "auto"}});
+  CHECK(std::get<std::string>(unbounded).find("SIGHTLINE_BUDGET_MIB") != std::string::npos);
   for (const char* value : {"0", "-5", "1GiB"}) wrong("SIGHTLINE_BUDGET_MIB", value);
 }
