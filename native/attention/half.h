@@ -6,6 +6,8 @@
 
 namespace sightline::attention {
 
+inline constexpr float kLargestHalf = 65504.0f;
+
 inline float half_to_float(uint16_t half) {
   // The exponent is re-biased by a multiplication, which also normalises subnormal halves.
   const uint32_t sign = static_cast<uint32_t>(half & 0x8000u) << 16;

@@ -144,7 +144,7 @@ std::vector<Level> ladder(const Policy& policy, int32_t layer) {
   return levels;
 }
 
-int32_t default_window(const Policy& policy) { return is_fine(ladder(policy).back()) ? 256 : 1024; }
+int32_t default_window(const Policy& policy) { return is_fine(ladder(policy).back()) ? 256 : 896; }
 
 std::optional<std::string> fault_of(const Policy& policy) {
   if (!is_within(policy.sink, 0, kMostSink))

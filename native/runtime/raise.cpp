@@ -51,25 +51,27 @@ cache::Policy with_fine_keys(const cache::Policy& policy, std::span<const int32_
 }
 
 std::optional<cache::Policy> raised(const cache::Policy& policy, int32_t layers) {
-  cache::Policy more = policy;
-  bool changed = false;
-  const auto raise = [&](auto needs, auto change) {
-    for (int32_t layer = 0; layer < layers && !changed; layer++)
-      changed = needs(lowest_of(policy, layer));
-    for (int32_t layer = 0; layer < layers && changed; layer++)
-      if (needs(lowest_of(policy, layer))) change(formats_of(more, layer));
-    return changed;
-  };
-  const bool done = raise([](Tier tier) { return !is_fine(tier.k); },
-                          [](cache::LayerFormats& formats) { formats.k = Format::int8; }) ||
-                    raise([](Tier tier) { return !is_fine(tier.v); },
-                          [](cache::LayerFormats& formats) { formats.v = Format::int8; }) ||
-                    raise([](Tier tier) { return tier != kFp16; },
-                          [](cache::LayerFormats& formats) {
-                            formats.k = Format::fp16;
-                            formats.v = Format::fp16;
-                          });
-  return done ? std::optional(more) : std::nullopt;
+  const auto tier = coarsest_tier(policy, layers);
+  if (!tier) return std::nullopt;
+  Tier more = kFp16;
+  if (!is_fine(tier->k)) {
+    more = {Format::int8, tier->v};
+  } else if (!is_fine(tier->v)) {
+    more = {Format::int8, Format::int8};
+  }
+
+  cache::Policy finer = policy;
+  if (policy.kind == cache::PolicyKind::lowrank) finer.kind = cache::PolicyKind::selective;
+  finer.tier = more;
+  const bool has_one_tier = cache::ladder(finer).back() == cache::Level(more);
+  for (int32_t layer = 0; layer < layers; layer++) {
+    if (has_one_tier && finer.layers.empty()) break;
+    const Tier held = lowest_of(finer, layer);
+    cache::LayerFormats& formats = formats_of(finer, layer);
+    if (more == kFp16 || !is_fine(held.k)) formats.k = more.k;
+    if (more == kFp16 || (is_fine(more.v) && !is_fine(held.v))) formats.v = more.v;
+  }
+  return finer;
 }
 
 cache::Policy strict(const cache::Policy& policy) {

@@ -59,7 +59,7 @@ export interface CachePolicy {
     | 'importance';
   /** Tokens; default 16. */
   readonly sink?: number;
-  /** Tokens; default 256 where the lowest tier has 8 bits, 1024 below that. */
+  /** Tokens; default 256 where the lowest tier has 8 bits, 896 below that. */
   readonly window?: number;
   /** Default int8. */
   readonly tier?: CacheTierChoice;

@@ -71,11 +71,17 @@ struct Rows {
   float* temporary;      // [count][head_dim]
   float* logits;         // [count][kBlockTokens], then weights
   DigitRows numbers;
-  Grid grid;  // of the block at hand
+  DigitRows rotated;  // [groups][count] of the rotated queries, where a block needs them
+  Grid grid;          // of the block at hand
 
   const float* query(int r) const { return queries + area(r, head_dim); }
   float* temporary_row(int r) const { return temporary + area(r, head_dim); }
   float* logits_row(int r) const { return logits + area(r, kBlockTokens); }
+  DigitRows rotated_group(int g) const {
+    const size_t first = area(g, count);
+    return {rotated.digits + 2 * first * rotated.stride, rotated.stride, rotated.scale + first,
+            rotated.total + first, rotated.bias + first};
+  }
 };
 
 template <typename T>
@@ -85,17 +91,37 @@ inline Panels<T> panels(const std::byte* data, size_t stride, const std::byte* n
 
 /// Keys whose grids belong to the channels: the scales fold into the queries, the zero points give
 /// one number a row.
-template <typename C, typename Layout>
-inline void channel_logits(const Rows& rows, const std::byte* k, const Layout& layout,
-                           const std::byte* next, int columns) {
+inline void int8_logits(const Rows& rows, const std::byte* k, const Int8Keys& layout,
+                        const std::byte* next, int columns) {
   load_grid(at<Half>(k, layout.scale), rows.head_dim, rows.grid.factor);
   load_grid(at<Half>(k, layout.zero), rows.head_dim, rows.grid.zero);
   for (int r = 0; r < rows.count; r++)
-    set_numbers<true>(rows.numbers, r, rows.query(r), rows.grid, rows.head_dim, rows.temporary);
-  const size_t panel = area(rows.head_dim, kLanes) * C::kBits / 8;
-  integer_product<C, false>(rows.count, rows.numbers,
-                            panels<uint8_t>(k + layout.codes, panel, next), rows.head_dim,
-                            rows.logits, kBlockTokens, columns);
+    fold_numbers<true>(rows.numbers, r, rows.query(r), rows.grid, rows.head_dim, rows.temporary);
+  const size_t panel = area(rows.head_dim, kLanes);
+  integer_product<Codes<8, 0>, Result::rows>(
+      rows.count, rows.numbers, panels<uint8_t>(k + layout.codes, panel, next), rows.head_dim,
+      rows.logits, kBlockTokens, columns, rows.grid);
+}
+
+/// Keys that are rotated, with the mean taken off and a grid a token: the queries are rotated once
+/// for all blocks, the grids apply to the sums, the mean gives one number a row.
+inline void int4_logits(const Rows& rows, const std::byte* k, const GroupedLayout& layout,
+                        const std::byte* next, int capacity, int columns) {
+  load_grid(at<Half>(k, layout.mean), rows.head_dim, rows.grid.factor);
+  for (int r = 0; r < rows.count; r++) {
+    const V mean = V::broadcast(dot(rows.query(r), rows.grid.factor, rows.head_dim));
+    for (int t = 0; t < columns; t += V::kWidth) mean.store(rows.logits_row(r) + t);
+  }
+  const size_t run = area(4, kLanes);  // bytes of eight channels' codes in a panel
+  const size_t panel = area(rows.head_dim, kLanes) / 2;
+  for (int g = 0; g < layout.groups; g++) {
+    load_grid(at<Half>(k, layout.scale) + area(g, capacity), columns, rows.grid.factor);
+    load_grid(at<Half>(k, layout.zero) + area(g, capacity), columns, rows.grid.zero);
+    const std::byte* codes = k + layout.codes + area(g * layout.group / 8, 1) * run;
+    integer_product<Codes<4, 0>, Result::columns>(rows.count, rows.rotated_group(g),
+                                                  panels<uint8_t>(codes, panel, next), layout.group,
+                                                  rows.logits, kBlockTokens, columns, rows.grid);
+  }
 }
 
 /// logits = queries * keys, for the first `columns` tokens. `next` is what is read then.
@@ -119,10 +145,10 @@ inline void multiply_keys(const Rows& rows, const Copy& copy, const std::byte* k
       return;
     }
     case Format::int8:
-      channel_logits<Codes<8, 0>>(rows, k, Int8Keys(extent), next, columns);
+      int8_logits(rows, k, Int8Keys(extent), next, columns);
       return;
     case Format::int4:
-      channel_logits<Codes<4, 0>>(rows, k, Int4Keys(extent), next, columns);
+      int4_logits(rows, k, int4_layout(extent), next, copy.capacity, columns);
       return;
     case Format::lowrank: {
       const Half* basis = at<Half>(k, LowrankKeys(extent).basis);
@@ -140,22 +166,33 @@ inline void multiply_keys(const Rows& rows, const Copy& copy, const std::byte* k
   }
 }
 
-/// Values whose grids belong to tokens and groups of channels.
+/// Values with the mean taken off and grids that belong to tokens and groups of channels.
 template <typename C>
-inline void grouped_values(const Rows& rows, const std::byte* v, const GroupedValues& layout,
+inline void grouped_values(const Rows& rows, const std::byte* v, const GroupedLayout& layout,
                            const std::byte* next, int capacity, int tokens, float* o) {
   const int padded = rounded_up(tokens, kTokenGranule);
+  const size_t head_dim = static_cast<size_t>(rows.head_dim);
+  load_grid(at<Half>(v, layout.mean), rows.head_dim, rows.grid.factor);
+  for (int r = 0; r < rows.count; r++) {
+    V weight = V::zero();
+    for (int t = 0; t < padded; t += V::kWidth)
+      weight = V::add(weight, V::load(rows.logits_row(r) + t));
+    const V total = V::broadcast(V::sum(weight));
+    float* sums = o + area(r, rows.head_dim);
+    for (int c = 0; c < rows.head_dim; c += V::kWidth)
+      V::fma(total, V::load(rows.grid.factor + c), V::load(sums + c)).store(sums + c);
+  }
   const size_t panel = area(capacity, kLanes) * C::kBits / 8;
   for (int g = 0; g < layout.groups; g++) {
     load_grid(at<Half>(v, layout.scale) + area(g, capacity), padded, rows.grid.factor);
     load_grid(at<Half>(v, layout.zero) + area(g, capacity), padded, rows.grid.zero);
     for (int r = 0; r < rows.count; r++)
-      set_numbers<true>(rows.numbers, r, rows.logits_row(r), rows.grid, padded, rows.temporary);
+      fold_numbers<true>(rows.numbers, r, rows.logits_row(r), rows.grid, padded, rows.temporary);
     const int first = g * layout.group;
-    integer_product<C, true>(
+    integer_product<C, Result::add>(
         rows.count, rows.numbers,
         panels<uint8_t>(v + layout.codes + area(first / kLanes, 1) * panel, panel, next), padded,
-        o + first, static_cast<size_t>(rows.head_dim), layout.group);
+        o + first, head_dim, layout.group, rows.grid);
   }
 }
 
@@ -185,17 +222,17 @@ inline void multiply_values(const Rows& rows, const Copy& copy, const std::byte*
       const int padded = rounded_up(tokens, kTokenGranule);
       load_grid(at<Half>(v, layout.scale), padded, rows.grid.factor);
       for (int r = 0; r < rows.count; r++)
-        set_numbers<false>(rows.numbers, r, rows.logits_row(r), rows.grid, padded, rows.temporary);
-      integer_product<Codes<8, kInt8ValueBias>, true>(
+        fold_numbers<false>(rows.numbers, r, rows.logits_row(r), rows.grid, padded, rows.temporary);
+      integer_product<Codes<8, kInt8ValueBias>, Result::add>(
           rows.count, rows.numbers, panels<uint8_t>(v + layout.codes, panel, next), padded, o,
-          head_dim, rows.head_dim);
+          head_dim, rows.head_dim, rows.grid);
       return;
     }
     case Format::int4:
-      grouped_values<Codes<4, 0>>(rows, v, int4_values(extent), next, copy.capacity, tokens, o);
+      grouped_values<Codes<4, 0>>(rows, v, int4_layout(extent), next, copy.capacity, tokens, o);
       return;
     case Format::int2:
-      grouped_values<Codes<2, 0>>(rows, v, int2_values(extent), next, copy.capacity, tokens, o);
+      grouped_values<Codes<2, 0>>(rows, v, int2_layout(extent), next, copy.capacity, tokens, o);
       return;
     case Format::lowrank:
       return;  // no format of values
@@ -284,13 +321,19 @@ inline Rows rows_in(float* scratch, int count, int head_dim, float*& queries) {
   };
   const size_t widest = widest_row(head_dim);
   queries = take(rows * static_cast<size_t>(head_dim));
-  Rows whole{count, head_dim, queries, take(rows * widest), take(rows * kBlockTokens), {}, {}};
+  Rows whole{count, head_dim, queries, take(rows * widest), take(rows * kBlockTokens), {}, {}, {}};
   whole.numbers.scale = take(rows);
   whole.numbers.bias = take(rows);
   whole.numbers.total = reinterpret_cast<int32_t*>(take(rows));
   whole.numbers.stride = widest;
   whole.numbers.digits = reinterpret_cast<int8_t*>(take(rows * widest / 2));
   whole.grid = {take(widest), take(widest)};
+  const size_t groups = static_cast<size_t>(head_dim / int4_group(head_dim));
+  whole.rotated.scale = take(rows * groups);
+  whole.rotated.bias = take(rows * groups);
+  whole.rotated.total = reinterpret_cast<int32_t*>(take(rows * groups));
+  whole.rotated.stride = widest;
+  whole.rotated.digits = reinterpret_cast<int8_t*>(take(rows * groups * widest / 2));
   return whole;
 }
 
@@ -301,7 +344,8 @@ struct Pass {
   Tile tile;
   Rows rows;
 
-  Pass(const Problem& given, int head, Tile queries_of, float* scratch)
+  Pass(const Problem& given, int head, Tile queries_of, std::span<const Block> blocks,
+       float* scratch)
       : problem(given), kv_head(head), tile(queries_of) {
     const Shape& shape = problem.shape;
     float* queries;
@@ -310,6 +354,31 @@ struct Pass {
       const float* q = problem.q.row(token_of(r), head_of(r));
       float* scaled = queries + area(r, shape.head_dim);
       for (int c = 0; c < shape.head_dim; c++) scaled[c] = q[c] * (problem.scale * kLog2E);
+    }
+    for (const Block& block : blocks) {
+      if (copy_of(block).tier.k != Format::int4) continue;
+      rotate_queries();
+      break;
+    }
+  }
+
+  void rotate_queries() {
+    const int head_dim = problem.shape.head_dim;
+    const int group = int4_group(head_dim);
+    const int padded = rounded_up(group, kDigitRun);
+    float* rotated = rows.temporary;
+    for (int r = 0; r < rows.count; r++) {
+      for (int g = 0; g < head_dim / group; g++) {
+        // Once for every group: a row of temporaries holds no more than one padded group.
+        for (int c = 0; c < head_dim; c++) rotated[c] = rows.query(r)[c];
+        rotate(rotated, head_dim);
+        float largest = 0.0f;
+        for (int c = 0; c < padded; c++) {
+          rotated[c] = c < group ? rotated[g * group + c] : 0.0f;
+          largest = std::fmax(largest, std::fabs(rotated[c]));
+        }
+        set_numbers(rows.rotated_group(g), r, rotated, padded, largest);
+      }
     }
   }
 
@@ -350,7 +419,7 @@ struct Pass {
 
 void attend(const Problem& problem, int kv_head, Tile tile, std::span<const Block> blocks,
             float* scratch, const State& state) {
-  const Pass pass(problem, kv_head, tile, scratch);
+  const Pass pass(problem, kv_head, tile, blocks, scratch);
   const Rows& rows = pass.rows;
   const int head_dim = problem.shape.head_dim;
   for (int r = 0; r < rows.count; r++) {
@@ -377,7 +446,7 @@ void attend(const Problem& problem, int kv_head, Tile tile, std::span<const Bloc
 
 void observe(const Problem& problem, int kv_head, Tile tile, float* scratch, const State& state,
              float* mass) {
-  const Pass pass(problem, kv_head, tile, scratch);
+  const Pass pass(problem, kv_head, tile, problem.blocks, scratch);
   const Received& received = problem.received;
   for (int t = 0; t < received.count; t++) mass[t] = 0.0f;
   for (const Block& block : problem.blocks) {

@@ -116,11 +116,26 @@ inline void load_grid(const Half* halves, int count, float* grid) {
   for (int i = 0; i < count; i += V::kWidth) V::load(halves + i).store(grid + i);
 }
 
+/// Makes a row's numbers of `count` elements (whole runs) whose largest magnitude is `largest`.
+inline void set_numbers(const DigitRows& rows, int row, const float* elements, int count,
+                        float largest) {
+  const V inverse = V::broadcast(largest > 0.0f ? kLargestNumber / largest : 0.0f);
+  int8_t* high = rows.high(row);
+  V::Sums total = V::no_sums();
+  for (int i = 0; i < count; i += kDigitRun) {
+    V four[4];
+    for (int n = 0; n < 4; n++) four[n] = V::mul(V::load(elements + i + n * V::kWidth), inverse);
+    total = V::cut(four, high + i, high + rows.stride + i, total);
+  }
+  rows.total[row] = V::sum(total);
+  rows.scale[row] = largest / kLargestNumber;
+}
+
 /// Makes a row's numbers of x * factor and, where the grid has zero points, its bias of x * zero.
 /// `count` is a multiple of 16; `products` has room for a whole number of runs.
 template <bool kHasZero>
-inline void set_numbers(const DigitRows& rows, int row, const float* x, const Grid& grid, int count,
-                        float* products) {
+inline void fold_numbers(const DigitRows& rows, int row, const float* x, const Grid& grid,
+                         int count, float* products) {
   V most = V::zero();
   V bias = V::zero();
   for (int i = 0; i < count; i += V::kWidth) {
@@ -132,20 +147,17 @@ inline void set_numbers(const DigitRows& rows, int row, const float* x, const Gr
   }
   const int padded = rounded_up(count, kDigitRun);
   for (int i = count; i < padded; i += V::kWidth) V::zero().store(products + i);
-
-  const float largest = V::largest(most);
-  const V inverse = V::broadcast(largest > 0.0f ? kLargestNumber / largest : 0.0f);
-  int8_t* high = rows.high(row);
-  V::Sums total = V::no_sums();
-  for (int i = 0; i < padded; i += kDigitRun) {
-    V four[4];
-    for (int n = 0; n < 4; n++) four[n] = V::mul(V::load(products + i + n * V::kWidth), inverse);
-    total = V::cut(four, high + i, high + rows.stride + i, total);
-  }
-  rows.total[row] = V::sum(total);
-  rows.scale[row] = largest / kLargestNumber;
+  set_numbers(rows, row, products, padded, V::largest(most));
   rows.bias[row] = kHasZero ? V::sum(bias) : 0.0f;
 }
+
+/// What the sums of an integer product become: c[row][column] (+)= ...
+enum class Result {
+  rows,     // scale[row] * sum + bias[row]
+  add,      // the same, added to what is there
+  columns,  // + grid.factor[column] * scale[row] * sum + grid.zero[column] * scale[row] *
+            // total[row]
+};
 
 /// The codes of an integer product: unsigned, of kBits bits; kBias is taken off each. Layout:
 /// code_place in format/access.h.
@@ -181,9 +193,9 @@ inline void add_fields(DigitSums<R, N>& sums, const V::Bytes (&bytes)[N], const 
     add_fields<C, kShift + C::kBits, R, N>(sums, bytes, digits + 4, stride);
 }
 
-template <typename C, bool kAdd, int R, int P>
+template <typename C, Result kResult, int R, int P>
 inline void integer_tile(const DigitRows& a, int row, const Panels<uint8_t>& b, int k, float* c,
-                         size_t ldc, int column) {
+                         size_t ldc, int column, const Grid& grid) {
   constexpr int N = P * kPanelVectors;
   DigitSums<R, N> sums;
   for (int r = 0; r < R; r++)
@@ -202,34 +214,42 @@ inline void integer_tile(const DigitRows& a, int row, const Panels<uint8_t>& b, 
     const int32_t offset = (V::kDotBias - C::kBias) * a.total[row + r];
     const V scale = V::broadcast(a.scale[row + r]);
     const V start = V::broadcast(a.bias[row + r]);
+    const V total = V::broadcast(a.scale[row + r] * static_cast<float>(a.total[row + r]));
     float* out = c + static_cast<size_t>(r) * ldc + column;
     for (int n = 0; n < N; n++, out += V::kWidth) {
       const V sum = V::combine(sums.high[r][n], sums.low[r][n], offset);
-      V::fma(sum, scale, kAdd ? V::add(V::load(out), start) : start).store(out);
+      if constexpr (kResult == Result::columns) {
+        const int at = column + n * V::kWidth;
+        const V logit = V::fma(V::mul(sum, scale), V::load(grid.factor + at), V::load(out));
+        V::fma(total, V::load(grid.zero + at), logit).store(out);
+      } else {
+        const V base = kResult == Result::add ? V::add(V::load(out), start) : start;
+        V::fma(sum, scale, base).store(out);
+      }
     }
   }
 }
 
-template <typename C, bool kAdd, int R>
+template <typename C, Result kResult, int R>
 inline void integer_rows(int rows, const DigitRows& a, int row, const Panels<uint8_t>& b, int k,
-                         float* c, size_t ldc, int columns) {
+                         float* c, size_t ldc, int columns, const Grid& grid) {
   if constexpr (R > 1) {
-    if (rows < R) return integer_rows<C, kAdd, R - 1>(rows, a, row, b, k, c, ldc, columns);
+    if (rows < R) return integer_rows<C, kResult, R - 1>(rows, a, row, b, k, c, ldc, columns, grid);
   }
   int n = 0;
   for (; n + V::kPanels * kLanes <= columns; n += V::kPanels * kLanes)
-    integer_tile<C, kAdd, R, V::kPanels>(a, row, b, k, c, ldc, n);
-  for (; n < columns; n += kLanes) integer_tile<C, kAdd, R, 1>(a, row, b, k, c, ldc, n);
+    integer_tile<C, kResult, R, V::kPanels>(a, row, b, k, c, ldc, n, grid);
+  for (; n < columns; n += kLanes) integer_tile<C, kResult, R, 1>(a, row, b, k, c, ldc, n, grid);
 }
 
-/// c[rows][columns] (+)= scale * (a[rows][k] * (b[k][columns] - kBias)) + bias; columns a multiple
-/// of kLanes, k of kRun.
-template <typename C, bool kAdd>
+/// c[rows][columns] from sums of a[rows][k] * (b[k][columns] - kBias); columns a multiple of
+/// kLanes, k of kRun.
+template <typename C, Result kResult>
 inline void integer_product(int rows, const DigitRows& a, Panels<uint8_t> b, int k, float* c,
-                            size_t ldc, int columns) {
+                            size_t ldc, int columns, const Grid& grid) {
   each_chunk<V::kIntegerRows>(rows, [&](int first, int count) {
-    integer_rows<C, kAdd, V::kIntegerRows>(count, a, first, b, k,
-                                           c + static_cast<size_t>(first) * ldc, ldc, columns);
+    integer_rows<C, kResult, V::kIntegerRows>(
+        count, a, first, b, k, c + static_cast<size_t>(first) * ldc, ldc, columns, grid);
     b.ahead = 0;
   });
 }

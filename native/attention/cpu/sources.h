@@ -11,4 +11,5 @@
 #include "attention/format/int4.h"
 #include "attention/format/int8.h"
 #include "attention/format/lowrank.h"
+#include "attention/format/rotation.h"
 #include "attention/half.h"

@@ -44,9 +44,8 @@ class AffineCoder {
   float zero_, largest_, inverse_;
 };
 
-/// The grid of codes up to `largest` with the least squared error over `elements`, of those that
-/// cover their range shrunk about its middle in 8 steps: with few codes it pays to cut off
-/// outliers.
-Affine best_affine(std::span<const float> elements, int largest);
+/// A grid of codes up to `largest` for these elements: the one over their whole range, refitted by
+/// least squares to the codes it gives as long as the squared error falls.
+Affine fitted_affine(std::span<const float> elements, int largest);
 
 }  // namespace sightline::attention

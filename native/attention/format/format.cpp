@@ -52,23 +52,23 @@ constexpr Row kRows[] = {
      {[](const Extent& e) { return Int8Values(e).bytes; }, encode_values_int8, decode_values_int8}},
     {Format::int4,
      "int4",
-     {[](const Extent& e) { return Int4Keys(e).bytes; }, encode_keys_int4, decode_keys_int4},
-     {[](const Extent& e) { return int4_values(e).bytes; },
+     {[](const Extent& e) { return int4_layout(e).bytes; }, encode_keys_int4, decode_keys_int4},
+     {[](const Extent& e) { return int4_layout(e).bytes; },
       [](const uint16_t* halves, std::byte* out, const Extent& e) {
-        encode_grouped(halves, out, e, 4, int4_values(e));
+        encode_values_grouped(halves, out, e, 4, int4_layout(e));
       },
       [](const std::byte* coded, uint16_t* halves, const Extent& e) {
-        decode_grouped(coded, halves, e, 4, int4_values(e));
+        decode_values_grouped(coded, halves, e, 4, int4_layout(e));
       }}},
     {Format::int2,
      "int2",
      kNone,
-     {[](const Extent& e) { return int2_values(e).bytes; },
+     {[](const Extent& e) { return int2_layout(e).bytes; },
       [](const uint16_t* halves, std::byte* out, const Extent& e) {
-        encode_grouped(halves, out, e, 2, int2_values(e));
+        encode_values_grouped(halves, out, e, 2, int2_layout(e));
       },
       [](const std::byte* coded, uint16_t* halves, const Extent& e) {
-        decode_grouped(coded, halves, e, 2, int2_values(e));
+        decode_values_grouped(coded, halves, e, 2, int2_layout(e));
       }}},
     {Format::lowrank,
      "lowrank",

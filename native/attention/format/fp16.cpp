@@ -9,8 +9,7 @@ namespace {
 
 /// The nearest half that is finite; NaN stays NaN.
 uint16_t finite_half(float value) {
-  constexpr float kLargest = 65504.0f;
-  return float_to_half(std::clamp(value, -kLargest, kLargest));
+  return float_to_half(std::clamp(value, -kLargestHalf, kLargestHalf));
 }
 
 }  // namespace

@@ -9,6 +9,7 @@
 #include "attention/format/int4.h"
 #include "attention/format/int8.h"
 #include "attention/format/lowrank.h"
+#include "attention/format/rotation.h"
 #include "attention/reference/reference.h"
 #include "fixture.h"
 
@@ -155,44 +156,81 @@ TEST_CASE("int8 stays within half a step") {
   });
 }
 
-TEST_CASE("int4 and int2 have at most the squared error of a grid over the whole range") {
+TEST_CASE("int4 and int2 have at most the squared error of grids over the whole range") {
   each_sample([](const Sample& sample) {
     const Extent& e = sample.extent;
     const Held four = held({Format::int4, Format::int4}, sample);
     const Held two = held({Format::int4, Format::int2}, sample);
-    for (int c = 0; c < e.head_dim; c++) {
-      Range range;
-      double error = 0;
-      for (int t = 0; t < e.tokens; t++) range.add(sample.key(t, c));
-      for (int t = 0; t < e.tokens; t++) error += std::pow(four.key(t, c) - sample.key(t, c), 2);
-      REQUIRE(error <= e.tokens * std::pow(half_step(range, 15), 2));
-    }
-    const auto check_values = [&](const Held& copy, int group, int largest_code) {
+    // A token's group of what is coded: for keys the rotation of the rest, which has the same norm.
+    const auto check = [&](bool keys, const Held& copy, int group, int largest_code) {
+      const auto element = [&](int t, int c) {
+        return keys ? sample.key(t, c) : sample.value(t, c);
+      };
+      std::vector<double> mean(static_cast<size_t>(e.head_dim));
+      for (int c = 0; c < e.head_dim; c++)
+        for (int t = 0; t < e.tokens; t++) mean[static_cast<size_t>(c)] += element(t, c) / e.tokens;
       for (int t = 0; t < e.tokens; t++) {
+        std::vector<double> rest(mean.size());
+        double largest = 0, error = 0, bound = 0;
+        for (int c = 0; c < e.head_dim; c++) {
+          const double m =
+              half_to_float(float_to_half(static_cast<float>(mean[static_cast<size_t>(c)])));
+          largest = std::max({largest, std::fabs(m), std::fabs(element(t, c))});
+          rest[static_cast<size_t>(c)] = element(t, c) - m;
+          const double read = keys ? copy.key(t, c) : copy.value(t, c);
+          REQUIRE(std::isfinite(read));
+          error += std::pow(read - element(t, c), 2);
+        }
+        if (largest > 1e4) continue;  // rotated, some are beyond halves and saturate
+        if (keys) rotate(rest.data(), e.head_dim);
         for (int g = 0; g < e.head_dim; g += group) {
           Range range;
-          double error = 0;
-          for (int c = g; c < g + group; c++) range.add(sample.value(t, c));
-          for (int c = g; c < g + group; c++)
-            error += std::pow(copy.value(t, c) - sample.value(t, c), 2);
-          REQUIRE(error <= group * std::pow(half_step(range, largest_code), 2));
+          for (int c = g; c < g + group; c++) range.add(rest[static_cast<size_t>(c)]);
+          bound += group * std::pow(half_step(range, largest_code), 2);
         }
+        // The mean may be rounded the other way than here.
+        bound += e.head_dim * std::pow(largest * 0x1p-9 + 0x1p-24, 2);
+        REQUIRE(error <= bound * (1 + 1e-3));
       }
     };
-    check_values(four, int4_group(e.head_dim), 15);
-    check_values(two, int2_group(e.head_dim), 3);
+    check(true, four, int4_group(e.head_dim), 15);
+    check(false, four, int4_group(e.head_dim), 15);
+    check(false, two, int2_group(e.head_dim), 3);
   });
 }
 
-TEST_CASE("with few codes the grid leaves out what costs more to cover") {
-  // 127 elements within one unit and one far away: covering it would cost everything else.
-  const Extent extent{16, 128, 128};
-  const Sample sample(extent, [](float x, int t, int) { return t == 77 ? 12.0f : std::tanh(x); });
-  const Held copy = held({Format::int4, Format::int4}, sample);
-  double error = 0;
-  for (int t = 0; t < 128; t++) error += std::pow(copy.key(t, 0) - sample.key(t, 0), 2);
-  const double covering = 128 * std::pow(13.0 / 15, 2) / 12;
-  CHECK(error < 0.9 * covering);
+TEST_CASE("refitting a grid lowers the error of grids over the whole range") {
+  const Extent extent{64, 128, 128};
+  const Sample sample(extent, kShapes[0].second);
+  const Held copy = held({Format::int4, Format::int2}, sample);
+  double error = 0, covering = 0;
+  for (int t = 0; t < 128; t++) {
+    Range range;
+    for (int c = 0; c < 64; c++) range.add(sample.value(t, c));
+    for (int c = 0; c < 64; c++) {
+      error += std::pow(copy.value(t, c) - sample.value(t, c), 2);
+      const double step = (range.high - range.low) / 3;
+      const double code = std::nearbyint((sample.value(t, c) - range.low) / step);
+      covering += std::pow(range.low + step * code - sample.value(t, c), 2);
+    }
+  }
+  CHECK(error < 0.8 * covering);
+}
+
+TEST_CASE("an offset of channels costs int4 keys nothing, nor does an outlier channel all others") {
+  const Extent extent{64, 128, 128};
+  const auto error_of = [&](const Shape3& shape) {
+    const Sample sample(extent, shape);
+    const Held copy = held({Format::int4, Format::int4}, sample);
+    double error = 0;
+    for (int t = 0; t < 128; t++)
+      for (int c = 1; c < 64; c++) error += std::pow(copy.key(t, c) - sample.key(t, c), 2);
+    return error;
+  };
+  const double plain = error_of(kShapes[0].second);
+  CHECK(error_of([](float x, int, int c) { return c % 5 == 0 ? x + 60.0f : x; }) < 1.1 * plain);
+  // Rotated, one channel of ten times the spread widens every grid by about twice, not ten times.
+  CHECK(error_of([](float x, int, int c) { return c == 0 ? 10 * x : x; }) < 6 * plain);
 }
 
 TEST_CASE("fp8 stays within half a unit in the last place") {
@@ -300,19 +338,31 @@ TEST_CASE("the formats are these bytes") {
   CHECK(bytes(v + v8.codes, 15 * 4) == 128 + 127);  // token 0, channel 15
   CHECK(bytes(v + v8.codes, 1 * 4) == 128 + 8);     // 1 / (15 / 127)
 
-  const Held four = held({Format::int4, Format::int4}, ramp);
-  const Int4Keys k4(extent);
-  CHECK(k4.bytes == size_t{16 * 128 / 2 + 64});
-  // token 127 is the largest of channels 0 and 4, which share a byte
-  CHECK(bytes(four.part.data() + k4.codes, (7 * 2 * 16 + 15) * 4) == 0xff);
-  CHECK(bytes(four.part.data() + k4.codes, 0) == 0x00);
+  // Two tokens that differ by 2 in channel 0 alone: mean c + 1 or c, rest -1 and 1. Rotated, that
+  // is the same in all channels: -1/4 and 1/4, a grid of one point.
+  const Extent two_tokens{16, 16, 2};
+  const Sample pair(two_tokens, [](float, int t, int c) {
+    return static_cast<float>(c) + (c == 0 ? 2.0f * static_cast<float>(t) : 0.0f);
+  });
+  const Held four = held({Format::int4, Format::int2}, pair);
+  const GroupedLayout k4 = int4_layout(two_tokens);
+  const std::byte* k4_part = four.part.data();
+  CHECK(k4.bytes == size_t{128 + 16 * 16 / 2});  // mean, scale and zero take 96 of 128 bytes
+  CHECK(halves(k4_part + k4.mean, 0) == 0x3c00);
+  CHECK(halves(k4_part + k4.mean, 3) == 0x4200);
+  CHECK(halves(k4_part + k4.zero, 0) == 0xb400);
+  CHECK(halves(k4_part + k4.zero, 1) == 0x3400);
+  CHECK(bytes(k4_part + k4.codes, 0) == 0x00);
 
-  const Held two = held({Format::int4, Format::int2}, ramp);
-  const GroupedValues v2 = int2_values(extent);
-  const std::byte* v2_part = two.part.data() + values_offset({Format::int4, Format::int2}, extent);
-  CHECK(v2.bytes == size_t{16 * 128 / 4 + 2 * 2 * 128});
-  CHECK(bytes(v2_part + v2.codes, 15 * 4) == 0xff);  // channel 15 is the largest of every token
-  CHECK(bytes(v2_part + v2.codes, 0) == 0x00);
+  // Values are not rotated: only channel 0 has a rest, -1 and 1, the others' being 0.
+  const std::byte* v2_part = k4_part + values_offset({Format::int4, Format::int2}, two_tokens);
+  const GroupedLayout v2 = int2_layout(two_tokens);
+  CHECK(halves(v2_part + v2.zero, 0) == 0xbc00);
+  CHECK(halves(v2_part + v2.zero, 1) == 0x0000);
+  CHECK(bytes(v2_part + v2.codes, 0) == 0x00);      // token 0, channel 0
+  CHECK(bytes(v2_part + v2.codes, 1) == 0x03);      // token 1, channel 0
+  CHECK(bytes(v2_part + v2.codes, 4) == 0x03);      // token 0, channel 1
+  CHECK(bytes(v2_part + v2.codes, 4 + 1) == 0x00);  // token 1, channel 1
 }
 
 TEST_CASE("bits an element, metadata included") {
@@ -324,11 +374,11 @@ TEST_CASE("bits an element, metadata included") {
   CHECK(bits(tier("fp16"), 64) == 16.0);
   CHECK(bits(tier("int8"), 64) == 8.25);
   CHECK(bits(tier("int8"), 128) == 8.1875);
-  CHECK(bits(tier("k8v4"), 64) == 6.375);
-  CHECK(bits(tier("k8v4"), 128) == 6.25);
-  CHECK(bits(tier("int4"), 64) == 4.375);
-  CHECK(bits(tier("int4"), 128) == 4.25);
-  CHECK(bits(tier("k4v2"), 64) == 3.375);
+  CHECK(bits(tier("k8v4"), 64) == 6.4375);
+  CHECK(bits(tier("k8v4"), 128) == 6.3125);
+  CHECK(bits(tier("int4"), 64) == 4.625);
+  CHECK(bits(tier("int4"), 128) == 4.375);
+  CHECK(bits(tier("k4v2"), 64) == 3.625);
   CHECK(bits(tier("fp8"), 64) < 8.1);
 }
 
