@@ -29,8 +29,8 @@ export async function loadEngine(
   const loaded = loadAddon();
   if (!loaded.ok) throw new Error(loaded.error.message);
   const { addon, librariesPath } = loaded.value;
-  const options = { modelPath, librariesPath, contextTokens, threads, cacheBudgetBytes: 0, cache, selfCheck: false };
-  return addon.load(options, () => undefined).result;
+  const common = { modelPath, librariesPath, contextTokens, threads, cacheBudgetBytes: 0 };
+  return addon.load({ ...common, cache, selfCheck: false }, () => undefined).result;
 }
 
 /** Ordinary tokens in no order: what they are does not change the speed. */

@@ -1,4 +1,4 @@
-import type { CacheStats, ContextInSight, SidecarStatus } from '../sidecar/protocol.ts';
+import type { CacheCheck, CacheStats, ContextInSight, SidecarStatus } from '../sidecar/protocol.ts';
 
 /** What the sidecar is doing, or that there is none. */
 export type Status = SidecarStatus | { readonly state: 'stopped'; readonly message: string };
@@ -19,9 +19,9 @@ const icons: Readonly<Record<Status['state'], string>> = {
   stopped: '$(circle-slash)',
 };
 
-const tierNames: Readonly<Record<CacheStats['tiers'][number]['name'], string>> = {
+/** Of the rows whose name says no format. */
+const tierNames: Readonly<Record<string, string>> = {
   sink: 'sink, FP16',
-  int8: 'int8',
   window: 'window, FP16',
   passthrough: 'kept by llama.cpp, FP16',
 };
@@ -55,7 +55,9 @@ function summary(status: Status, stats: CacheStats | undefined): string {
 
 function details(stats: CacheStats): string[] {
   const rows = [
-    ...stats.tiers.map((tier) => [tierNames[tier.name], tier.tokens, tier.bytes] as const),
+    ...stats.tiers.map(
+      (tier) => [tierNames[tier.name] ?? tier.name, tier.tokens, tier.bytes] as const,
+    ),
     ['**KV cache**', stats.tokens, stats.bytes] as const,
     ['as FP16', stats.tokens, stats.fp16Bytes] as const,
   ];
@@ -72,9 +74,33 @@ function details(stats: CacheStats): string[] {
       ),
     ].join('\n'),
     `${formatRatio(stats)} smaller than FP16 · ${formatCount(stats.tokens)} of ${formatCount(stats.contextTokens)} tokens of context in use`,
+    ...losses(stats),
     ...(stats.inSight === undefined ? [] : [escapeMarkdown(describeSight(stats.inSight))]),
     ...(speeds.length === 0 ? [] : [speeds.join(' · ')]),
   ];
+}
+
+/** What the cache has lost, and what its self-check found. */
+function losses({ droppedTokens, degradedTokens, biasedLayers, check }: CacheStats): string[] {
+  const lines: string[] = [];
+  if (droppedTokens > 0) {
+    lines.push(`${formatCount(droppedTokens)} tokens dropped: later ones no longer see them`);
+  }
+  if (degradedTokens > 0) {
+    lines.push(`${formatCount(degradedTokens)} tokens of the window come from a quantised block`);
+  }
+  if (check !== undefined) lines.push(describeCheck(check));
+  if (biasedLayers.length > 0) {
+    lines.push(`Outlying key biases: keys stay int8 or FP16 in layers ${biasedLayers.join(', ')}`);
+  }
+  return lines;
+}
+
+/** "Checked against FP16: divergence 0.012 nats, within 0.02; int4 missed the bound, int8 is used" */
+function describeCheck({ asked, tier, divergence, bound }: CacheCheck): string {
+  const where = divergence <= bound ? 'within' : 'above';
+  const found = `Checked against FP16: divergence ${formatShort(divergence)} nats, ${where} ${formatShort(bound)}`;
+  return tier === asked ? found : `${found}; ${asked} missed the bound, ${tier} is used`;
 }
 
 /** "3 200 of 9 100 tokens of app.ts in sight; 5 900 left out at the start" */
@@ -108,6 +134,9 @@ const formatBytes = (bytes: number): string => {
   if (mebibytes < 0.1) return `${Math.round(bytes / 1024)} KiB`;
   return `${mebibytes < 100 ? mebibytes.toFixed(1) : formatCount(mebibytes)} MiB`;
 };
+
+/** Two digits that count. */
+const formatShort = (value: number): string => String(Number(value.toPrecision(2)));
 
 const formatRatio = ({ bytes, fp16Bytes }: CacheStats): string =>
   `${(bytes > 0 ? fp16Bytes / bytes : 1).toFixed(1)}x`;

@@ -23,7 +23,7 @@ const nativeInputs = () => ({
   text: [process.platform, process.arch],
 });
 
-async function buildNative() {
+async function buildAddon() {
   await once('addon', { ...nativeInputs(), outputs: [addon, backend] }, async () => {
     heading('native addon and backend library');
     const cmakeJs = at('node_modules/cmake-js/bin/cmake-js');
@@ -68,7 +68,7 @@ async function bundle() {
 export async function build() {
   await bootstrap();
   await copyLibraries();
-  await buildNative();
+  await buildAddon();
   await bundle();
 }
 

@@ -14,15 +14,41 @@ export interface SightlineSettings {
     /** Length of the context in tokens; 0: as the model was trained. */
     readonly contextTokens: number;
   };
+  /** A policy ignores what it has no use for; docs/protocol.md says which uses what. */
   readonly cache: {
-    readonly policy: 'full' | 'selective';
+    readonly policy: CachePolicyName;
+    /** What older tokens are held in. */
+    readonly tier: 'int8' | 'fp8' | 'k8v4' | 'int4' | 'k4v2';
     readonly sink: number;
+    /** 0: 256 where the lowest tier has 8 bits, 1024 below that. */
     readonly window: number;
+    readonly span: number;
+    readonly keep: number;
+    readonly weights: {
+      readonly attention: number;
+      readonly recency: number;
+      readonly kind: number;
+    };
+    /** 0: no bound; policy auto: half of the memory that the model leaves. */
+    readonly budgetMiB: number;
+    readonly selfCheck: boolean;
   };
   /** 0: all physical cores but one. */
   readonly threads: number;
   readonly completion: { readonly maxTokens: number };
 }
+
+/** How the cache keeps tokens. */
+export type CachePolicyName =
+  | 'auto'
+  | 'selective'
+  | 'full'
+  | 'hierarchical'
+  | 'compressed'
+  | 'h2o'
+  | 'attention'
+  | 'importance'
+  | 'lowrank';
 
 /** One row of the cache's account. Rows add up to `CacheStats.bytes`. */
 export interface CacheTier {
@@ -30,6 +56,18 @@ export interface CacheTier {
   readonly name: string;
   readonly tokens: number;
   readonly bytes: number;
+}
+
+/** What the self-check at load found. */
+export interface CacheCheck {
+  /** The tier asked for and the one in use, as `CacheTier.name`: higher where the one asked for missed the bound. */
+  readonly asked: string;
+  readonly tier: string;
+  /** Mean Kullback-Leibler divergence from an FP16 cache in nats, with the tier in use, and the most it may be. */
+  readonly divergence: number;
+  readonly bound: number;
+  /** Share of positions where both caches find the same token the likeliest. */
+  readonly sameTop: number;
 }
 
 /** Which part of the document the model sees; counts are tokens of the model. */
@@ -45,13 +83,21 @@ export interface ContextInSight {
 
 /** Memory and contents of the cache. */
 export interface CacheStats {
-  readonly policy: 'full' | 'selective';
+  readonly policy: CachePolicyName;
   readonly tokens: number;
   readonly contextTokens: number;
   readonly bytes: number;
   readonly reservedBytes: number;
   readonly fp16Bytes: number;
   readonly tiers: readonly CacheTier[];
+  /** Tokens that queries no longer see, the mean over layers. */
+  readonly droppedTokens: number;
+  /** Tokens of the window that were decoded again from a quantised block. */
+  readonly degradedTokens: number;
+  /** Layers with outlying key biases: their keys are int8 or FP16 whatever tier is asked for. */
+  readonly biasedLayers: readonly number[];
+  /** Of this load, or of an earlier one with the same model and cache; absent where nothing was checked. */
+  readonly check?: CacheCheck;
   /** Absent until a completion was asked for. */
   readonly inSight?: ContextInSight;
   /** Tokens per second of the latest completion; absent until there is one. */
@@ -67,7 +113,7 @@ export type SidecarStatus =
   | { readonly state: 'warning'; readonly message: string }
   | { readonly state: 'error'; readonly message: string };
 
-/** sidecar -> client, after every completion, load and truncation. */
+/** sidecar -> client, after every load, with every piece of text that is generated, and after every completion. */
 export const CacheStatsNotification = new NotificationType<CacheStats>('sightline/cacheStats');
 
 /** sidecar -> client, at every change of state. */

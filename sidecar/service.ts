@@ -1,13 +1,20 @@
 import { basename } from 'node:path';
 import { complete, type Completion, type CompletionRequest } from './completion/complete.ts';
 import { canFillInTheMiddle } from './completion/fim.ts';
-import { Engine, type EngineOptions, type LoadedModel } from './engine/engine.ts';
-import { describeFailure, isCancellation, type Failure } from './engine/failure.ts';
+import {
+  Engine,
+  type EngineOptions,
+  type LoadedModel,
+  type LoadObserver,
+} from './engine/engine.ts';
+import { describeFailure, failureOf, isCancellation, type Failure } from './engine/failure.ts';
+import type { CachePolicy } from './engine/addon.ts';
 import type { LoadedAddon } from './engine/load.ts';
+import type { SelfChecks } from './engine/selfChecks.ts';
 import type { CacheStats, SidecarStatus, SightlineSettings } from './protocol.ts';
 import { type Result } from './result.ts';
 import { modelPathOf } from './settings.ts';
-import { cacheStats } from './stats.ts';
+import { cacheStats, completionStats, type CompletionStats } from './stats.ts';
 
 /** Where the service's news go. The same status may come several times in a row. */
 export interface ServiceObserver {
@@ -18,18 +25,45 @@ export interface ServiceObserver {
 export interface ServiceOptions {
   readonly loadAddon: () => Result<LoadedAddon, Failure>;
   readonly bundledModel: string;
+  readonly selfChecks: SelfChecks;
   readonly settings: SightlineSettings;
 }
 
 /** The parts of the settings that a loaded model depends on. */
 export function engineOptionsOf(settings: SightlineSettings, bundledModel: string): EngineOptions {
-  const { policy, sink, window } = settings.cache;
+  const { cache } = settings;
   return {
     modelPath: modelPathOf(settings, bundledModel),
     contextTokens: settings.model.contextTokens,
     threads: settings.threads,
-    cache: policy === 'full' ? { policy } : { policy, sink, window },
+    cacheBudgetBytes: cache.budgetMiB * 1024 * 1024,
+    cache: cachePolicyOf(cache),
+    // FP16 throughout has nothing to be checked.
+    selfCheck: cache.selfCheck && cache.policy !== 'full',
   };
+}
+
+/** Only what the policy uses, so that a change of anything else does not load the model anew. */
+function cachePolicyOf(cache: SightlineSettings['cache']): CachePolicy {
+  const { policy, tier, sink, window, span, keep, weights } = cache;
+  const edges = { sink, ...(window === 0 ? {} : { window }) };
+  switch (policy) {
+    case 'full':
+      return { policy };
+    case 'auto':
+    case 'compressed':
+      return { policy, ...edges };
+    case 'hierarchical':
+      return { policy, ...edges, span };
+    case 'selective':
+    case 'attention':
+    case 'lowrank':
+      return { policy, ...edges, tier };
+    case 'h2o':
+      return { policy, ...edges, tier, keep };
+    case 'importance':
+      return { policy, ...edges, tier, keep, weights };
+  }
 }
 
 /** Completes documents with the configured model, and says how it is doing. Knows no LSP. */
@@ -39,29 +73,32 @@ export class CompletionService {
   readonly #engine: Engine;
   #settings: SightlineSettings;
   #stats: CacheStats | null = null;
+  #latest: CompletionStats = {};
   /** What to say while nothing runs. */
   #idle: SidecarStatus = { state: 'ready', message: 'The model loads with the first document.' };
   #running = 0;
 
-  constructor({ loadAddon, bundledModel, settings }: ServiceOptions, observer: ServiceObserver) {
+  constructor(options: ServiceOptions, observer: ServiceObserver) {
+    const { loadAddon, bundledModel, selfChecks, settings } = options;
     this.#observer = observer;
     this.#bundledModel = bundledModel;
     this.#settings = settings;
-    const options = engineOptionsOf(settings, bundledModel);
-    this.#engine = new Engine(loadAddon, options, {
+    const loadObserver: LoadObserver = {
       progress: (fraction, { modelPath }) => {
         observer.status({ state: 'loading', fraction, message: `Loading ${basename(modelPath)}` });
       },
       loaded: (model) => {
         this.#idle = idleStatus(model);
         observer.status(this.#idle);
-        this.#publish(model);
+        this.#publish(model, {});
       },
       failed: (failure) => {
         this.#idle = { state: 'error', message: describeFailure(failure) };
         observer.status(this.#idle);
       },
-    });
+    };
+    const engineOptions = engineOptionsOf(settings, bundledModel);
+    this.#engine = new Engine(loadAddon, engineOptions, loadObserver, selfChecks);
   }
 
   get settings(): SightlineSettings {
@@ -96,11 +133,12 @@ export class CompletionService {
     const model = await this.#engine.model(signal);
     if (!model.ok) return model;
     this.#running++;
-    const outcome = await complete(model.value, request, signal, () => {
+    const outcome = await complete(model.value, request, signal, (event, inSight) => {
       this.#observer.status({ state: 'generating', message: `Completing ${request.name}` });
+      if (event.kind === 'text') this.#publish(model.value, { ...this.#latest, inSight });
     });
     this.#running--;
-    if (outcome.ok) this.#publish(model.value, outcome.value);
+    if (outcome.ok) this.#publish(model.value, completionStats(outcome.value));
     if (outcome.ok || isCancellation(outcome.error)) {
       if (this.#running === 0) this.#observer.status(this.#idle);
     } else {
@@ -114,8 +152,15 @@ export class CompletionService {
     await this.#engine.close();
   }
 
-  #publish(model: LoadedModel, latest?: Completion): void {
-    this.#stats = cacheStats(model.native, this.#settings.cache.policy, latest);
+  #publish(model: LoadedModel, latest: CompletionStats): void {
+    try {
+      this.#stats = cacheStats(model, this.#settings.cache.policy, latest);
+    } catch (error) {
+      // Events of a completion may still arrive after other settings have closed its model.
+      if (failureOf(error).code === 'CLOSED') return;
+      throw error;
+    }
+    this.#latest = latest;
     this.#observer.stats(this.#stats);
   }
 }

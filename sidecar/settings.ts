@@ -12,6 +12,17 @@ const whole = (fallback: number, least: number, most = Number.MAX_SAFE_INTEGER) 
   return z.int(message).min(least, message).max(most, message).default(fallback);
 };
 
+const share = (fallback: number, least: number) => {
+  const message = `a number from ${least} to 1`;
+  return z.number(message).min(least, message).max(1, message).default(fallback);
+};
+
+const oneOf = <const T extends string>(fallback: T, ...others: T[]) => {
+  const names = [fallback, ...others];
+  const message = names.map((name) => JSON.stringify(name)).join(', ');
+  return z.enum(names, `one of ${message}`).default(fallback);
+};
+
 const group = <T extends z.core.$ZodLooseShape>(shape: T) =>
   z.strictObject(shape, 'a group of settings');
 
@@ -27,9 +38,29 @@ const schema = group({
     contextTokens: whole(0, 0),
   }).prefault({}),
   cache: group({
-    policy: z.enum(['selective', 'full'], '"selective" or "full"').default('selective'),
+    policy: oneOf(
+      'selective',
+      'auto',
+      'full',
+      'hierarchical',
+      'compressed',
+      'h2o',
+      'attention',
+      'importance',
+      'lowrank',
+    ),
+    tier: oneOf('int8', 'fp8', 'k8v4', 'int4', 'k4v2'),
     sink: whole(16, 0, 128),
-    window: whole(256, 0, 65536),
+    window: whole(0, 0, 65536),
+    span: whole(4096, 0, 1048576),
+    keep: share(0.5, 0.01),
+    weights: group({
+      attention: share(0.4, 0),
+      recency: share(0.3, 0),
+      kind: share(0.3, 0),
+    }).prefault({}),
+    budgetMiB: whole(0, 0, 1048576),
+    selfCheck: z.boolean('true or false').default(true),
   }).prefault({}),
   threads: whole(0, 0, 256),
   completion: group({ maxTokens: whole(64, 1, 1024) }).prefault({}),

@@ -1,21 +1,28 @@
-import type { NativeEngine } from './engine/addon.ts';
 import type { Completion } from './completion/complete.ts';
-import type { CacheStats, SightlineSettings } from './protocol.ts';
+import type { LoadedModel } from './engine/engine.ts';
+import type { CacheStats } from './protocol.ts';
 
-/** The cache's account as clients see it. */
+/** What completions add to the cache's account. */
+export type CompletionStats = Pick<
+  CacheStats,
+  'inSight' | 'prefillTokensPerSecond' | 'decodeTokensPerSecond'
+>;
+
+/** The cache's account as clients see it. Throws CLOSED where the model was closed meanwhile. */
 export function cacheStats(
-  native: NativeEngine,
-  policy: SightlineSettings['cache']['policy'],
-  latest?: Completion,
+  { native, recalledCheck }: LoadedModel,
+  policy: CacheStats['policy'],
+  latest: CompletionStats,
 ): CacheStats {
-  const stats = { ...native.stats(), policy };
-  if (latest === undefined) return stats;
-  const { prefilledTokens, prefillSeconds, tokens, decodeSeconds } = latest.result;
-  const prefill = rate(prefilledTokens, prefillSeconds);
-  const decode = rate(tokens.length, decodeSeconds);
+  const recalled = recalledCheck === undefined ? {} : { check: recalledCheck };
+  return { ...recalled, ...native.stats(), policy, ...latest };
+}
+
+export function completionStats({ inSight, result }: Completion): CompletionStats {
+  const prefill = rate(result.prefilledTokens, result.prefillSeconds);
+  const decode = rate(result.tokens.length, result.decodeSeconds);
   return {
-    ...stats,
-    inSight: latest.inSight,
+    inSight,
     ...(prefill === undefined ? {} : { prefillTokensPerSecond: prefill }),
     ...(decode === undefined ? {} : { decodeTokensPerSecond: decode }),
   };

@@ -7,7 +7,9 @@ import {
   type Connection,
   type Message,
 } from 'vscode-languageserver/node';
+import { cacheFolder } from './cacheFolder.ts';
 import { bundledModelPath, loadAddon } from './engine/load.ts';
+import { SelfChecks } from './engine/selfChecks.ts';
 import { exitCodes } from './exit.ts';
 import { serve } from './server.ts';
 
@@ -32,6 +34,7 @@ export function serveStdio(version: string): void {
     version,
     bundledModel: bundledModelPath(),
     loadAddon: () => loadAddon(),
+    selfChecks: new SelfChecks(cacheFolder()),
   });
 
   let ending = false;

@@ -9,9 +9,14 @@ export const usage = `Usage: complete FILE:LINE[:COLUMN] [options]
 Completes FILE at the end of LINE, or before COLUMN (both count from 1), with the whole file as context.
 
   --model FILE               GGUF model; the bundled one by default
-  --policy selective|full    how the KV cache is kept (selective)
+  --policy NAME              how the KV cache is kept: auto, selective, full, hierarchical, compressed, h2o,
+                             attention, importance or lowrank (selective)
+  --tier NAME                what older tokens are held in: int8, fp8, k8v4, int4 or k4v2 (int8)
   --sink N                   first tokens that stay FP16 (16)
-  --window N                 most recent tokens that stay FP16 (256)
+  --window N                 most recent tokens that stay FP16; 0: 256 with 8 bits, 1024 below (0)
+  --span N                   most recent tokens that hierarchical holds in FP16 or int8 (4096)
+  --keep N                   share of older tokens that h2o and importance keep (0.5)
+  --budget N                 MiB the KV cache may take; 0: no bound, auto takes half of what is left (0)
   --context N                tokens of context; 0: as the model was trained (0)
   --threads N                CPU threads; 0: all physical cores but one (0)
   --max-tokens N             most tokens to generate (64)
@@ -21,8 +26,12 @@ Completes FILE at the end of LINE, or before COLUMN (both count from 1), with th
 const options = {
   model: { type: 'string' },
   policy: { type: 'string' },
+  tier: { type: 'string' },
   sink: { type: 'string' },
   window: { type: 'string' },
+  span: { type: 'string' },
+  keep: { type: 'string' },
+  budget: { type: 'string' },
   context: { type: 'string' },
   threads: { type: 'string' },
   'max-tokens': { type: 'string' },
@@ -35,8 +44,12 @@ const optionNames: Readonly<Record<string, string>> = {
   'model.path': '--model',
   'model.contextTokens': '--context',
   'cache.policy': '--policy',
+  'cache.tier': '--tier',
   'cache.sink': '--sink',
   'cache.window': '--window',
+  'cache.span': '--span',
+  'cache.keep': '--keep',
+  'cache.budgetMiB': '--budget',
   threads: '--threads',
   'completion.maxTokens': '--max-tokens',
 };
@@ -79,8 +92,12 @@ export function parseCommandLine(args: readonly string[]): Result<CommandLine | 
     },
     cache: {
       policy: values.policy,
+      tier: values.tier,
       sink: numberOf(values.sink),
       window: numberOf(values.window),
+      span: numberOf(values.span),
+      keep: numberOf(values.keep),
+      budgetMiB: numberOf(values.budget),
     },
     threads: numberOf(values.threads),
     completion: { maxTokens: numberOf(values['max-tokens']) },
@@ -100,4 +117,4 @@ function parseTarget(place: string): Target | undefined {
 
 /** The number that `text` writes; other text stays as it is, for the settings to refuse. */
 const numberOf = (text: string | undefined): string | number | undefined =>
-  text !== undefined && /^\d+$/.test(text) ? Number(text) : text;
+  text !== undefined && /^\d+(\.\d+)?$/.test(text) ? Number(text) : text;

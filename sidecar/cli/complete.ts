@@ -2,14 +2,16 @@ import { readFile } from 'node:fs/promises';
 import { basename, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { TextDocument } from 'vscode-languageserver-textdocument';
+import { cacheFolder } from '../cacheFolder.ts';
 import { complete } from '../completion/complete.ts';
 import { Engine, type LoadedModel } from '../engine/engine.ts';
 import { describeFailure, type Failure } from '../engine/failure.ts';
 import { bundledModelPath, loadAddon } from '../engine/load.ts';
+import { SelfChecks } from '../engine/selfChecks.ts';
 import { exitCodes } from '../exit.ts';
 import { fail, succeed, type Result } from '../result.ts';
 import { engineOptionsOf } from '../service.ts';
-import { cacheStats } from '../stats.ts';
+import { cacheStats, completionStats } from '../stats.ts';
 import { parseCommandLine, usage, type Target } from './arguments.ts';
 import { formatReport, reportOf } from './report.ts';
 
@@ -51,7 +53,8 @@ export async function completeCommand(args: readonly string[]): Promise<number> 
   };
   process.once('SIGINT', interrupt);
   const options = engineOptionsOf(settings, bundledModelPath());
-  const engine = new Engine(() => loadAddon(), options, loadProgress);
+  const selfChecks = new SelfChecks(cacheFolder());
+  const engine = new Engine(() => loadAddon(), options, loadProgress, selfChecks);
   try {
     say(`loading ${options.modelPath}`);
     const model = await engine.model(abort.signal);
@@ -67,7 +70,8 @@ export async function completeCommand(args: readonly string[]): Promise<number> 
       if (event.kind === 'text' && !json) process.stdout.write(event.text);
     });
     if (!outcome.ok) return engineFailed(outcome.error);
-    const stats = cacheStats(model.value.native, settings.cache.policy, outcome.value);
+    const latest = completionStats(outcome.value);
+    const stats = cacheStats(model.value, settings.cache.policy, latest);
     const report = reportOf(target, model.value.native.info, outcome.value, stats);
     if (json) {
       process.stdout.write(`${JSON.stringify(report, null, 2)}\n`);

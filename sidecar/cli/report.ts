@@ -1,6 +1,6 @@
 import type { Completion } from '../completion/complete.ts';
 import type { ModelInfo } from '../engine/addon.ts';
-import type { CacheStats } from '../protocol.ts';
+import type { CacheCheck, CacheStats } from '../protocol.ts';
 import { rate } from '../stats.ts';
 import type { Target } from './arguments.ts';
 
@@ -47,6 +47,10 @@ export interface Report {
     readonly fp16Bytes: number;
     /** FP16 bytes over bytes. */
     readonly ratio: number;
+    readonly droppedTokens: number;
+    readonly degradedTokens: number;
+    readonly biasedLayers: readonly number[];
+    readonly check: CacheCheck | undefined;
   };
 }
 
@@ -97,6 +101,10 @@ export function reportOf(
       reservedBytes: stats.reservedBytes,
       fp16Bytes: stats.fp16Bytes,
       ratio: stats.bytes > 0 ? stats.fp16Bytes / stats.bytes : 1,
+      droppedTokens: stats.droppedTokens,
+      degradedTokens: stats.degradedTokens,
+      biasedLayers: stats.biasedLayers,
+      check: stats.check,
     },
   };
 }
@@ -131,8 +139,41 @@ export function formatReport(report: Report): string {
     row('total', count(memory.tokens), bytes(memory.bytes)),
     row('as FP16', count(memory.tokens), bytes(memory.fp16Bytes)),
     row('FP16 / total', '', `${memory.ratio.toFixed(2)}x`),
+    ...losses(memory),
   ].join('\n');
 }
+
+/** What the cache has lost, and what its self-check found. */
+function losses({
+  droppedTokens,
+  degradedTokens,
+  biasedLayers,
+  check,
+}: Report['memory']): string[] {
+  const lines: string[] = [];
+  if (droppedTokens > 0) {
+    lines.push(`dropped  ${count(droppedTokens)} tokens that later ones no longer see`);
+  }
+  if (degradedTokens > 0) {
+    lines.push(`degraded ${count(degradedTokens)} tokens of the window, from a quantised block`);
+  }
+  if (check !== undefined) {
+    const { asked, tier, divergence, bound, sameTop } = check;
+    const where = divergence <= bound ? 'within' : 'above';
+    const same = `${(sameTop * 100).toFixed(1)} %`;
+    lines.push(
+      `check    ${tier} against FP16: divergence ${short(divergence)} nats, ${where} ${short(bound)}; same likeliest token at ${same}`,
+    );
+    if (tier !== asked) lines.push(`         ${asked} missed the bound, ${tier} is used`);
+  }
+  if (biasedLayers.length > 0) {
+    lines.push(`bias     keys stay int8 or FP16 in layers ${biasedLayers.join(', ')}`);
+  }
+  return lines;
+}
+
+/** Two digits that count. */
+const short = (value: number): string => String(Number(value.toPrecision(2)));
 
 /** Says so where an editor is not offered all that was generated. */
 function offer({ generated, completion }: Report): string[] {

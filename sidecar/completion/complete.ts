@@ -32,6 +32,9 @@ export interface Completion {
   readonly result: CompleteResult;
 }
 
+/** Told how a completion goes on, and what the model sees for it. */
+export type CompletionListener = (event: CompleteEvent, inSight: ContextInSight) => void;
+
 const nothing: CompleteResult = {
   text: '',
   tokens: new Int32Array(),
@@ -47,7 +50,7 @@ export async function complete(
   model: LoadedModel,
   request: CompletionRequest,
   signal: AbortSignal,
-  onEvent: (event: CompleteEvent) => void = () => undefined,
+  onEvent: CompletionListener = () => undefined,
 ): Promise<Result<Completion, Failure>> {
   const excerpt = excerptAt(
     request.text,
@@ -72,7 +75,7 @@ async function completeExcerpt(
   request: CompletionRequest,
   excerpt: Excerpt,
   signal: AbortSignal,
-  onEvent: (event: CompleteEvent) => void,
+  onEvent: CompletionListener,
 ): Promise<Completion> {
   const { info } = native;
   const [nameLine, prefix, suffix] = await Promise.all([
@@ -108,7 +111,9 @@ async function completeExcerpt(
       sampling: greedy,
       stopTokens: Int32Array.from(markersOf(info.fim)),
     },
-    onEvent,
+    (event) => {
+      onEvent(event, inSight);
+    },
   );
   const result = await runJob(job, signal);
   const restOfLine = /^[^\n]*/.exec(excerpt.suffix)?.[0] ?? '';

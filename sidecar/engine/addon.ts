@@ -4,7 +4,7 @@
  *
  * Every rejected promise carries an `AddonError`; every long call returns a `Job`.
  */
-import type { CacheTier } from '../protocol.ts';
+import type { CacheCheck, CacheTier } from '../protocol.ts';
 
 /** Stable codes of `AddonError`; what each one asks of the user is in docs/errors.md. */
 export type AddonErrorCode =
@@ -112,18 +112,6 @@ export interface LoadOptions {
    * it misses the bound, the bits are raised. Takes about two prefills of 512 tokens. See `CacheStats.check`.
    */
   readonly selfCheck: boolean;
-}
-
-/** What the self-check at load found. */
-export interface CacheCheck {
-  /** The tier asked for and the one in use, as `CacheTier.name`: higher where the one asked for missed the bound. */
-  readonly asked: string;
-  readonly tier: string;
-  /** Mean Kullback-Leibler divergence from an FP16 cache in nats, with the tier in use, and the most it may be. */
-  readonly divergence: number;
-  readonly bound: number;
-  /** Share of positions where both caches find the same token the likeliest. */
-  readonly sameTop: number;
 }
 
 /** Token ids of the fill-in-the-middle markers, from GGUF metadata or token text; -1: the model has none. */

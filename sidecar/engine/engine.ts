@@ -1,23 +1,20 @@
-import type { CacheOptions, NativeEngine } from './addon.ts';
+import type { CacheCheck } from '../protocol.ts';
+import type { LoadOptions, NativeEngine } from './addon.ts';
 import { failureOf, type Failure } from './failure.ts';
 import { runJob } from './job.ts';
 import type { LoadedAddon } from './load.ts';
 import { fail, succeed, type Result } from '../result.ts';
+import type { SelfChecks } from './selfChecks.ts';
 import { Tokenizer } from './tokenizer.ts';
 
 /** What a loaded model depends on; a change of any of it needs another load. */
-export interface EngineOptions {
-  readonly modelPath: string;
-  /** 0: as trained. */
-  readonly contextTokens: number;
-  /** 0: all physical cores but one. */
-  readonly threads: number;
-  readonly cache: CacheOptions;
-}
+export type EngineOptions = Omit<LoadOptions, 'librariesPath'>;
 
 export interface LoadedModel {
   readonly native: NativeEngine;
   readonly tokenizer: Tokenizer;
+  /** What an earlier load found, where this one relied on it. */
+  readonly recalledCheck: CacheCheck | undefined;
 }
 
 /** Told about every load, in order: `progress`..., then `loaded` or `failed`; an abandoned load just ends. */
@@ -37,6 +34,7 @@ const closed: Failure = { code: 'CLOSED', message: 'The engine is closed.' };
 export class Engine {
   readonly #loadAddon: () => Result<LoadedAddon, Failure>;
   readonly #observer: LoadObserver;
+  readonly #selfChecks: SelfChecks;
   #options: EngineOptions;
   #load: { readonly abort: AbortController; readonly result: Load } | undefined;
   #closed = false;
@@ -45,10 +43,12 @@ export class Engine {
     loadAddon: () => Result<LoadedAddon, Failure>,
     options: EngineOptions,
     observer: LoadObserver,
+    selfChecks: SelfChecks,
   ) {
     this.#loadAddon = loadAddon;
     this.#options = options;
     this.#observer = observer;
+    this.#selfChecks = selfChecks;
   }
 
   /**
@@ -121,12 +121,18 @@ export class Engine {
       await after;
       const library = this.#loadAddon();
       if (!library.ok) return library;
-      const { addon, librariesPath } = library.value;
-      const job = addon.load({ ...options, librariesPath, cacheBudgetBytes: 0 }, (fraction) => {
+      const { addon, path: addonPath, librariesPath } = library.value;
+      const checked = { modelPath: options.modelPath, addonPath, cache: options.cache };
+      const recalled = options.selfCheck ? await this.#selfChecks.recall(checked) : undefined;
+      const found = recalled === undefined ? {} : { cache: recalled.cache, selfCheck: false };
+      const job = addon.load({ ...options, ...found, librariesPath }, (fraction) => {
         if (!signal.aborted) this.#observer.progress(fraction, options);
       });
       const native = await runJob(job, signal);
-      return succeed({ native, tokenizer: await Tokenizer.create(native) });
+      const { check } = native.stats();
+      if (check !== undefined) await this.#selfChecks.remember(checked, check);
+      const tokenizer = await Tokenizer.create(native);
+      return succeed({ native, tokenizer, recalledCheck: recalled?.check });
     } catch (error) {
       return fail(failureOf(error));
     }

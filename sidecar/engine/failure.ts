@@ -24,6 +24,8 @@ const addonErrorCodes: Readonly<Record<AddonErrorCode, true>> = {
   BAD_ARGUMENT: true,
   ABORTED: true,
   CLOSED: true,
+  SESSION_INVALID: true,
+  WRITE_FAILED: true,
   ENGINE_FAILED: true,
 };
 

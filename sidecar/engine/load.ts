@@ -11,6 +11,8 @@ const platforms: readonly string[] = ['linux-x64', 'linux-arm64', 'darwin-arm64'
 
 export interface LoadedAddon {
   readonly addon: Addon;
+  /** Its file. */
+  readonly path: string;
   /** Folder of the prebuilt llama.cpp libraries: they lie beside the addon. */
   readonly librariesPath: string;
 }
@@ -62,5 +64,5 @@ export function loadAddon(
       message: `Sightline was built for llama.cpp ${built}, but the libraries in ${dirname(path)} are ${loaded}. Run "npm run build", or reinstall the extension.`,
     });
   }
-  return succeed({ addon, librariesPath: dirname(path) });
+  return succeed({ addon, path, librariesPath: dirname(path) });
 }

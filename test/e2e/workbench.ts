@@ -63,7 +63,8 @@ export async function openWorkbench(name: string): Promise<Workbench> {
   const workspace = await makeSampleWorkspace(path.join(folder, 'workspace'));
   const serverFolder = path.join(folder, 'server');
   installExtension(vsix, serverFolder);
-  const server = await startServer({ folder: serverFolder, settings, machineSettings });
+  const env = { XDG_CACHE_HOME: path.join(folder, 'cache') };
+  const server = await startServer({ folder: serverFolder, settings, machineSettings, env });
   const browser = await launchChromium();
   const page = await browser.newPage({ viewport: { width: 1400, height: 900 } });
   page.setDefaultTimeout(patientMs);

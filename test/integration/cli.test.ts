@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import type { Report } from '../../sidecar/cli/report.ts';
-import { runCommand, source, type Run } from './support.ts';
+import { cacheHome, runCommand, source, type Run } from './support.ts';
 
 const oneThread = ['--threads', '1', '--max-tokens', '24'];
 let folder = '';
@@ -63,6 +63,19 @@ describe('sidecar complete', () => {
     assert.equal(full.model.contextTokens, 1024);
     assert.ok(full.tokens.omittedBefore > 0);
     assert.ok(full.memory.tokens <= 1024);
+  });
+
+  it('checks a cache once, and relies on what it found', async () => {
+    const checked = async (): Promise<Report['memory']['check']> =>
+      (await report(`${file}:${lines}`, '--tier', 'int4')).memory.check;
+    const found = await checked();
+    assert.ok(found?.asked === 'int4' && found.divergence <= found.bound);
+    const kept = join(cacheHome, 'sightline', 'self-checks.json');
+    const text = await readFile(kept, 'utf8');
+    await writeFile(kept, text.replaceAll(`${found.divergence}`, '0.0123'));
+    assert.deepEqual(await checked(), { ...found, divergence: 0.0123 });
+    await writeFile(kept, text.slice(0, -9));
+    assert.deepEqual(await checked(), found);
   });
 
   it('ends with what went wrong', async () => {

@@ -69,6 +69,17 @@ describe('a session with an editor that is not VS Code', () => {
     );
   });
 
+  it('streams the account while it generates', () => {
+    const { stats } = sidecar.client;
+    const latest = stats.filter(({ inSight }) => inSight?.uri === uri).map(({ tokens }) => tokens);
+    assert.ok(latest.length > 2, String(latest));
+    assert.deepEqual(
+      latest,
+      latest.toSorted((a, b) => a - b),
+    );
+    assert.ok((latest.at(-1) ?? 0) > (latest[0] ?? Infinity), String(latest));
+  });
+
   it('reuses the cached prefix while typing, and answers the same to the same', async () => {
     const { client } = sidecar;
     const first = await client.complete(uri, endOf(text));

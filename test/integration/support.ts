@@ -1,5 +1,6 @@
 import { spawn, type ChildProcessWithoutNullStreams } from 'node:child_process';
-import { existsSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after } from 'node:test';
 import { LspClient } from '../unit/support/lspClient.ts';
@@ -11,6 +12,10 @@ export const bundledModel = join(root, 'media', 'models', 'sightline-tiny-code-q
 for (const path of [bundle, join(root, 'dist', 'native', 'sightline.node')]) {
   if (!existsSync(path)) throw new Error(`${path} is missing; run "npm run build" first`);
 }
+
+/** The user's own cache folder stays out of it, and every run starts without one. */
+export const cacheHome = mkdtempSync(join(tmpdir(), 'sightline-'));
+const env = { ...process.env, XDG_CACHE_HOME: cacheHome };
 
 /** One thread: more of them wait for each other on a busy machine. */
 export const settings = { threads: 1, completion: { maxTokens: 24 } };
@@ -27,11 +32,12 @@ export interface Sidecar {
 const started: ChildProcessWithoutNullStreams[] = [];
 after(() => {
   for (const child of started) child.kill('SIGKILL');
+  rmSync(cacheHome, { recursive: true, maxRetries: 5 });
 });
 
 /** A sidecar as an editor runs it, on raw stdio. */
 export function startSidecar(program = bundle): Sidecar {
-  const child = spawn(process.execPath, [program, '--stdio'], { cwd: root });
+  const child = spawn(process.execPath, [program, '--stdio'], { cwd: root, env });
   started.push(child);
   let stderr = '';
   child.stderr.on('data', (chunk: Buffer) => {
@@ -70,7 +76,7 @@ export async function runCommand(
   args: readonly string[],
   onStart: (child: ChildProcessWithoutNullStreams) => void = () => undefined,
 ): Promise<Run> {
-  const child = spawn(process.execPath, [bundle, ...args], { cwd: root });
+  const child = spawn(process.execPath, [bundle, ...args], { cwd: root, env });
   let stdout = '';
   let stderr = '';
   child.stdout.on('data', (chunk: Buffer) => {

@@ -60,6 +60,7 @@ const launch: Launch = {
     SIGHTLINE_TEST_REPORT: report,
     SIGHTLINE_TEST_GREP: values.grep,
     SIGHTLINE_FULL_FILE: path.join(workspace, fullFile),
+    XDG_CACHE_HOME: path.join(folder, 'cache'),
   },
 };
 const passed = await (values.electron ? runInElectron(launch) : runInCodeServer(launch));

@@ -35,7 +35,15 @@ const { librariesPath } = loaded.value;
 
 /** Load options of the tests: one thread, so that two cores also do for two test files at once. */
 export function loadOptions(modelPath: string, cache: CacheOptions): LoadOptions {
-  return { modelPath, librariesPath, contextTokens: 0, threads: 1, cacheBudgetBytes: 0, cache, selfCheck: false };
+  return {
+    modelPath,
+    librariesPath,
+    contextTokens: 0,
+    threads: 1,
+    cacheBudgetBytes: 0,
+    cache,
+    selfCheck: false,
+  };
 }
 
 export function load(options: LoadOptions): Job<NativeEngine> {

@@ -16,6 +16,9 @@ const stats: CacheStats = {
     { name: 'int8', tokens: 3824, bytes: 3.7 * MiB },
     { name: 'window', tokens: 256, bytes: 0.5 * MiB },
   ],
+  droppedTokens: 0,
+  degradedTokens: 0,
+  biasedLayers: [],
   inSight: {
     uri: 'file:///a/my_app%20x.ts',
     documentTokens: 9100,
@@ -68,6 +71,44 @@ describe('statusView', () => {
     ]) {
       assert.ok(tooltip.includes(part), `${part} in\n${tooltip}`);
     }
+  });
+
+  it('tells lost tokens, the self-check and biased layers where there are any', () => {
+    const plain = spaced(statusView(ready, stats).tooltip);
+    assert.doesNotMatch(plain, /dropped|quantised|Checked|bias/);
+    const check = { asked: 'int8', tier: 'int8', divergence: 1.5e-4, bound: 0.01, sameTop: 0.99 };
+    const tooltip = (more: Partial<CacheStats>): string =>
+      spaced(statusView(ready, { ...stats, ...more }).tooltip);
+    const told = tooltip({
+      droppedTokens: 1024,
+      degradedTokens: 128,
+      biasedLayers: [0, 23],
+      check,
+    });
+    for (const line of [
+      '1 024 tokens dropped: later ones no longer see them',
+      '128 tokens of the window come from a quantised block',
+      'Checked against FP16: divergence 0.00015 nats, within 0.01',
+      'Outlying key biases: keys stay int8 or FP16 in layers 0, 23',
+    ]) {
+      assert.ok(told.split('\n\n').includes(line), `${line} in\n${told}`);
+    }
+    assert.ok(
+      tooltip({ check: { ...check, asked: 'int4' } }).includes(
+        'within 0.01; int4 missed the bound, int8 is used',
+      ),
+    );
+    assert.ok(tooltip({ check: { ...check, divergence: 0.5 } }).includes('0.5 nats, above 0.01'));
+  });
+
+  it('shows tiers that it does not know as they come', () => {
+    const tiers = [
+      { name: 'k8v4', tokens: 128, bytes: 64 * 1024 },
+      { name: 'passthrough', tokens: 4096, bytes: 2 * MiB },
+    ];
+    const tooltip = spaced(statusView(ready, { ...stats, tiers }).tooltip);
+    assert.ok(tooltip.includes('| k8v4 | 128 | 64 KiB |'), tooltip);
+    assert.ok(tooltip.includes('| kept by llama.cpp, FP16 | 4 096 | 2.0 MiB |'), tooltip);
   });
 
   it('keeps a message from becoming Markdown', () => {

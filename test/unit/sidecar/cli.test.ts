@@ -36,7 +36,7 @@ describe('parseCommandLine', () => {
 
   it('takes every option', () => {
     const parsed = parseCommandLine(
-      'a:1 --model m.gguf --policy full --sink 1 --window 2 --context 3 --threads 4 --max-tokens 5 --json'.split(
+      'a:1 --model m.gguf --policy h2o --tier int4 --sink 1 --window 2 --span 6 --keep 0.7 --budget 8 --context 3 --threads 4 --max-tokens 5 --json'.split(
         ' ',
       ),
     );
@@ -45,7 +45,16 @@ describe('parseCommandLine', () => {
     assert.deepEqual(parsed.value.settings, {
       enable: true,
       model: { path: resolve('m.gguf'), contextTokens: 3 },
-      cache: { policy: 'full', sink: 1, window: 2 },
+      cache: {
+        ...parseSettings(undefined).settings.cache,
+        policy: 'h2o',
+        tier: 'int4',
+        sink: 1,
+        window: 2,
+        span: 6,
+        keep: 0.7,
+        budgetMiB: 8,
+      },
       threads: 4,
       completion: { maxTokens: 5 },
     });
@@ -61,9 +70,14 @@ describe('parseCommandLine', () => {
       error('a.ts:1', '--threads', 'x'),
       '--threads must be a whole number from 0 to 256, not "x"',
     );
-    assert.equal(
+    assert.match(
       error('a.ts:1', '--policy', 'int4'),
-      '--policy must be "selective" or "full", not "int4"',
+      /^--policy must be one of "selective", .*, "lowrank", not "int4"$/,
+    );
+    assert.match(error('a.ts:1', '--keep', '0'), /^--keep must be a number from .* not 0$/);
+    assert.match(
+      error('a.ts:1', '--budget', '0.5'),
+      /^--budget must be a whole number .* not 0.5$/,
     );
     assert.match(error('a.ts:1', '--max-tokens', '0'), /^--max-tokens must be .* not 0$/);
   });
@@ -113,6 +127,10 @@ describe('formatReport', () => {
       reservedBytes: 4_000_000,
       fp16Bytes: 6_062_080,
       ratio: 1.9988,
+      droppedTokens: 0,
+      degradedTokens: 0,
+      biasedLayers: [],
+      check: undefined,
     },
   };
 
@@ -132,6 +150,31 @@ memory   KV cache, policy selective
   as FP16            2 960      5.78 MiB
   FP16 / total                     2.00x`,
     );
+  });
+
+  it('tells what the cache lost, and what its check found', () => {
+    const check = {
+      asked: 'int4',
+      tier: 'int8',
+      divergence: 1.234e-4,
+      bound: 0.02,
+      sameTop: 0.995,
+    };
+    const losses = { droppedTokens: 1024, degradedTokens: 128, biasedLayers: [0, 23] };
+    const tail = (memory: Partial<Report['memory']>): string[] =>
+      formatReport({ ...report, memory: { ...report.memory, ...memory } })
+        .split('\n')
+        .slice(12);
+    assert.deepEqual(tail({}), []);
+    assert.deepEqual(tail({ ...losses, check }), [
+      'dropped  1 024 tokens that later ones no longer see',
+      'degraded 128 tokens of the window, from a quantised block',
+      'check    int8 against FP16: divergence 0.00012 nats, within 0.02; same likeliest token at 99.5 %',
+      '         int4 missed the bound, int8 is used',
+      'bias     keys stay int8 or FP16 in layers 0, 23',
+    ]);
+    const [above] = tail({ check: { ...check, asked: 'int8', divergence: 0.5 } });
+    assert.match(above ?? '', /divergence 0\.5 nats, above 0\.02;/);
   });
 
   it('says what an editor is offered where that is not all', () => {

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { complete, type Completion } from '../../../sidecar/completion/complete.ts';
 import { Engine, type LoadedModel } from '../../../sidecar/engine/engine.ts';
+import { SelfChecks } from '../../../sidecar/engine/selfChecks.ts';
 import { succeed } from '../../../sidecar/result.ts';
 import {
   FakeAddon,
@@ -21,8 +22,16 @@ async function load(
   const addon = new FakeAddon(options);
   const engine = new Engine(
     () => succeed(addon.loaded),
-    { modelPath: '/m.gguf', contextTokens, threads: 0, cache: { policy: 'full' } },
+    {
+      modelPath: '/m.gguf',
+      contextTokens,
+      threads: 0,
+      cacheBudgetBytes: 0,
+      cache: { policy: 'full' },
+      selfCheck: false,
+    },
     { progress: () => undefined, loaded: () => undefined, failed: () => undefined },
+    new SelfChecks('/nowhere'),
   );
   const model = await engine.model(never);
   const native = addon.engines[0];

@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { Engine, type EngineOptions } from '../../../sidecar/engine/engine.ts';
+import type { Failure } from '../../../sidecar/engine/failure.ts';
+import { SelfChecks } from '../../../sidecar/engine/selfChecks.ts';
 import { fail, succeed } from '../../../sidecar/result.ts';
 import { FakeAddon, FakeError, gate, type FakeOptions } from '../support/fakeAddon.ts';
 
@@ -8,18 +10,23 @@ const options: EngineOptions = {
   modelPath: '/a.gguf',
   contextTokens: 0,
   threads: 0,
+  cacheBudgetBytes: 0,
   cache: { policy: 'full' },
+  selfCheck: false,
 };
+const noChecks = new SelfChecks('/nowhere');
 const never = new AbortController().signal;
 
 function engineOn(fake: FakeOptions = {}): { engine: Engine; addon: FakeAddon; news: string[] } {
   const addon = new FakeAddon(fake);
   const news: string[] = [];
-  const engine = new Engine(() => succeed(addon.loaded), options, {
-    progress: (fraction, { modelPath }) => news.push(`${modelPath} ${fraction}`),
+  const observer = {
+    progress: (fraction: number, { modelPath }: EngineOptions) =>
+      news.push(`${modelPath} ${fraction}`),
     loaded: () => news.push('loaded'),
-    failed: (failure) => news.push(failure.code),
-  });
+    failed: (failure: Failure) => news.push(failure.code),
+  };
+  const engine = new Engine(() => succeed(addon.loaded), options, observer, noChecks);
   return { engine, addon, news };
 }
 
@@ -101,11 +108,13 @@ describe('Engine', () => {
   });
 
   it('passes on that there is no addon', async () => {
-    const engine = new Engine(() => fail({ code: 'ADDON_MISSING', message: 'gone' }), options, {
+    const observer = {
       progress: () => undefined,
       loaded: () => undefined,
       failed: () => undefined,
-    });
+    };
+    const missing = fail({ code: 'ADDON_MISSING', message: 'gone' } as const);
+    const engine = new Engine(() => missing, options, observer, noChecks);
     const outcome = await engine.model(never);
     assert.ok(!outcome.ok);
     assert.equal(outcome.error.code, 'ADDON_MISSING');

@@ -51,6 +51,7 @@ describe('loadAddon', () => {
     const outcome = loadAddon(root, 'linux-x64', () => addon);
     assert.ok(outcome.ok);
     assert.equal(outcome.value.addon, addon);
+    assert.equal(outcome.value.path, join(root, 'dist', 'native', 'sightline.node'));
     assert.equal(outcome.value.librariesPath, join(root, 'dist', 'native'));
   });
 });

@@ -11,6 +11,7 @@ import {
 } from 'vscode-languageserver/node';
 import type { Failure } from '../../../sidecar/engine/failure.ts';
 import type { LoadedAddon } from '../../../sidecar/engine/load.ts';
+import { SelfChecks } from '../../../sidecar/engine/selfChecks.ts';
 import { CacheStatsRequest } from '../../../sidecar/protocol.ts';
 import { succeed, type Result } from '../../../sidecar/result.ts';
 import { serve } from '../../../sidecar/server.ts';
@@ -27,7 +28,12 @@ function connect(loadAddon: () => Result<LoadedAddon, Failure>): LspClient {
     new StreamMessageReader(toServer),
     new StreamMessageWriter(toClient),
   );
-  serve(connection, { version: '1.2.3', bundledModel: '/bundled.gguf', loadAddon });
+  serve(connection, {
+    version: '1.2.3',
+    bundledModel: '/bundled.gguf',
+    loadAddon,
+    selfChecks: new SelfChecks('/nowhere'),
+  });
   connection.listen();
   return new LspClient(toClient, toServer);
 }
@@ -83,7 +89,8 @@ describe('server', () => {
     assert.deepEqual(client.statuses.at(-1)?.message, 'Fake, 4096 tokens of context');
     assert.deepEqual(client.progress, ['begin', 'report', 'end']);
     assert.equal(addon.loads[0]?.modelPath, '/bundled.gguf');
-    assert.deepEqual(addon.loads[0].cache, { policy: 'selective', sink: 16, window: 256 });
+    assert.deepEqual(addon.loads[0].cache, { policy: 'selective', sink: 16, tier: 'int8' });
+    assert.equal(addon.loads[0].selfCheck, true);
   });
 
   it('reports the cache after a completion', async () => {
@@ -99,6 +106,49 @@ describe('server', () => {
     assert.equal(stats.decodeTokensPerSecond, 12);
     assert.ok(client.statuses.some(({ state }) => state === 'generating'));
     assert.equal(client.statuses.at(-1)?.state, 'ready');
+  });
+
+  it('streams the cache with every piece of text', async () => {
+    const answer = ['one', ' two', ' three'];
+    const { client } = await session({ answer });
+    await client.open(uri, 'abc');
+    await client.complete(uri, { line: 0, character: 3 });
+    const [load, ...streamed] = client.stats;
+    assert.deepEqual([load?.tokens, load?.inSight], [0, undefined]);
+    const [first = 0, ...later] = streamed.map(({ tokens }) => tokens);
+    assert.deepEqual(later, [first + 4, first + 10, first + 10]);
+    assert.ok(streamed.every(({ inSight }) => inSight?.uri === uri));
+    assert.deepEqual(
+      streamed.map(({ decodeTokensPerSecond }) => decodeTokensPerSecond),
+      [undefined, undefined, undefined, 26],
+    );
+    // While the next one runs, the speed of the latest is still known.
+    await client.complete(uri, start);
+    assert.equal(client.stats.at(-2)?.decodeTokensPerSecond, 26);
+  });
+
+  it('passes on what the cache lost and what its check found', async () => {
+    const check = { asked: 'int8', tier: 'fp16', divergence: 0, bound: 0.01, sameTop: 1 };
+    const found = { droppedTokens: 3, degradedTokens: 2, biasedLayers: [1], check };
+    const { client } = await session({ stats: found });
+    await client.open(uri, 'a');
+    await client.until(() => client.stats.length > 0);
+    const { droppedTokens, degradedTokens, biasedLayers, check: told } = client.stats[0] ?? {};
+    assert.deepEqual({ droppedTokens, degradedTokens, biasedLayers, check: told }, found);
+  });
+
+  it('survives text of a model that other settings have closed', async () => {
+    const answerGate = gate();
+    const { client, addon } = await session({ answer: ['a', 'b'], answerGate });
+    await client.open(uri, 'a');
+    const completion = client.complete(uri, start);
+    await client.until(() => client.statuses.at(-1)?.state === 'generating');
+    await client.configure({ cache: { policy: 'full' } });
+    await client.until(() => addon.engines[0]?.closed === true);
+    answerGate.open();
+    assert.equal((await completion).length, 1);
+    await client.complete(uri, start);
+    assert.equal(client.stats.at(-1)?.policy, 'full');
   });
 
   it('waits for the load; cancelling the wait leaves the load alone', async () => {

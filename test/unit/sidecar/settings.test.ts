@@ -9,6 +9,8 @@ interface Property {
   readonly default: unknown;
   readonly minimum?: number;
   readonly maximum?: number;
+  readonly enum?: readonly string[];
+  readonly enumDescriptions?: readonly string[];
 }
 
 const manifest = JSON.parse(
@@ -31,6 +33,10 @@ describe('parseSettings', () => {
     const defaults = parseSettings(undefined).settings;
     for (const { keys, property } of contributed) {
       assert.deepEqual(at(defaults, keys), property.default, keys.join('.'));
+      assert.equal(property.enum?.length, property.enumDescriptions?.length, keys.join('.'));
+      for (const name of property.enum ?? []) {
+        assert.deepEqual(at(parseSettings(nested(keys, name)).settings, keys), name);
+      }
       for (const bound of [property.minimum, property.maximum]) {
         if (bound === undefined) continue;
         const outside = bound === property.minimum ? bound - 1 : bound + 1;
@@ -51,7 +57,8 @@ describe('parseSettings', () => {
     assert.deepEqual(problems, []);
     assert.equal(settings.enable, false);
     assert.equal(settings.model.path, '/m.gguf');
-    assert.deepEqual(settings.cache, { policy: 'full', sink: 4, window: 256 });
+    const defaults = parseSettings(undefined).settings.cache;
+    assert.deepEqual(settings.cache, { ...defaults, policy: 'full', sink: 4 });
   });
 
   it('names a wrong setting with what it accepts, and falls back', () => {
@@ -67,8 +74,8 @@ describe('parseSettings', () => {
       'model.path',
       'threads',
     ]);
-    const reason = problems.find(({ name }) => name === 'cache.policy')?.reason;
-    assert.equal(reason, 'must be "selective" or "full", not "most"');
+    const reason = problems.find(({ name }) => name === 'cache.policy')?.reason ?? '';
+    assert.match(reason, /^must be one of "selective", .*, not "most"$/);
   });
 
   it('names unknown settings, however deep or mistyped their group', () => {

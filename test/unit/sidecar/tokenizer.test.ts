@@ -15,6 +15,7 @@ const engine = (options: FakeOptions = {}): FakeEngine =>
     threads: 0,
     cacheBudgetBytes: 0,
     cache: { policy: 'full' },
+    selfCheck: false,
   });
 
 describe('Tokenizer', () => {

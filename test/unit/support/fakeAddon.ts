@@ -1,6 +1,8 @@
+import { fileURLToPath } from 'node:url';
 import type {
   Addon,
   AddonErrorCode,
+  CacheStats,
   CompleteEvent,
   CompleteRequest,
   CompleteResult,
@@ -8,6 +10,7 @@ import type {
   LoadOptions,
   ModelInfo,
   NativeEngine,
+  Session,
 } from '../../../sidecar/engine/addon.ts';
 import type { LoadedAddon } from '../../../sidecar/engine/load.ts';
 
@@ -83,6 +86,8 @@ export interface FakeOptions {
   readonly answerGate?: Gate;
   readonly loadError?: FakeError;
   readonly completeError?: FakeError;
+  /** In place of what the cache says of itself; `check` only where one is asked for. */
+  readonly stats?: Partial<CacheStats>;
   /** As SentencePiece does: a token before every text. */
   readonly spaceBefore?: boolean;
 }
@@ -100,7 +105,7 @@ export class FakeAddon implements Addon {
 
   /** As `loadAddon` gives it. */
   get loaded(): LoadedAddon {
-    return { addon: this, librariesPath: '/libraries' };
+    return { addon: this, path: fileURLToPath(import.meta.url), librariesPath: '/libraries' };
   }
 
   load(options: LoadOptions, onProgress: (fraction: number) => void): Job<NativeEngine> {
@@ -121,12 +126,15 @@ export class FakeEngine implements NativeEngine {
   readonly requests: CompleteRequest[] = [];
   readonly tokenized: string[] = [];
   readonly #addon: FakeAddon;
+  readonly #selfCheck: boolean;
   #cached: Int32Array = new Int32Array();
+  #generated = 0;
   closed = false;
   aborted = 0;
 
   constructor(addon: FakeAddon, options: LoadOptions) {
     this.#addon = addon;
+    this.#selfCheck = options.selfCheck;
     this.info = {
       architecture: 'fake',
       name: 'Fake',
@@ -167,9 +175,11 @@ export class FakeEngine implements NativeEngine {
       if (completeError !== undefined) throw completeError;
       const reusedTokens = commonPrefix(this.#cached, request.tokens);
       this.#cached = request.tokens;
+      this.#generated = 0;
       const total = request.tokens.length;
       onEvent({ kind: 'prefill', done: total, total });
       for (const text of answer) {
+        this.#generated += Buffer.byteLength(text);
         onEvent({ kind: 'text', text });
         if (answerGate !== undefined) await Promise.race([answerGate.opened, aborted]);
       }
@@ -201,8 +211,18 @@ export class FakeEngine implements NativeEngine {
     throw new Error('not used by the sidecar');
   }
 
-  stats(): ReturnType<NativeEngine['stats']> {
-    const tokens = this.#cached.length;
+  saveSession(): Promise<Session> {
+    throw new Error('not used by the sidecar');
+  }
+
+  restoreSession(): Promise<Session> {
+    throw new Error('not used by the sidecar');
+  }
+
+  stats(): CacheStats {
+    if (this.closed) throw new FakeError('CLOSED');
+    const tokens = this.#cached.length + this.#generated;
+    const { check, ...others } = this.#addon.options.stats ?? {};
     return {
       policy: 'selective',
       tokens,
@@ -211,6 +231,11 @@ export class FakeEngine implements NativeEngine {
       reservedBytes: tokens * 8,
       fp16Bytes: tokens * 16,
       tiers: [{ name: 'int8', tokens, bytes: tokens * 8 }],
+      droppedTokens: 0,
+      degradedTokens: 0,
+      biasedLayers: [],
+      ...others,
+      ...(check === undefined || !this.#selfCheck ? {} : { check }),
     };
   }
 
