@@ -34,7 +34,8 @@ int32_t Common::step_limit(int32_t length) const {
 }
 
 Status Layer::begin(int32_t first, int32_t count) {
-  if (first > length_ || kept_exactly(first) != first || count > common_.step_limit(first))
+  if (first < 0 || first > length_ || kept_exactly(first) != first ||
+      count > common_.step_limit(first))
     return Status::refused;
   cut(first);
   pending_ = count;

@@ -46,6 +46,39 @@ TEST_CASE("the budget bounds what is handed out") {
   pool.release(second, 4000);
 }
 
+TEST_CASE("a slot is free once the last reference is gone") {
+  Pool pool(5000);
+  std::byte* slot = pool.allocate(3000);
+  CHECK_FALSE(pool.is_shared(slot, 3000));
+  pool.retain(slot, 3000);
+  pool.retain(slot, 3000);
+  CHECK(pool.is_shared(slot, 3000));
+  CHECK(pool.used() == 3000);
+  CHECK(pool.referenced() == 9000);
+  slot[2999] = std::byte{7};
+  pool.release(slot, 3000);
+  pool.release(slot, 3000);
+  CHECK_FALSE(pool.is_shared(slot, 3000));
+  CHECK(slot[2999] == std::byte{7});
+  CHECK(pool.allocate(3000) == nullptr);
+  pool.release(slot, 3000);
+  CHECK(pool.used() == 0);
+  CHECK(pool.referenced() == 0);
+  CHECK(pool.reserved() == 0);
+}
+
+TEST_CASE("a budget below what is handed out has no room, and takes nothing away") {
+  Pool pool;
+  std::byte* slot = pool.allocate(3000);
+  pool.set_budget(2000);
+  CHECK_FALSE(pool.has_room(0));
+  CHECK(pool.allocate(64) == nullptr);
+  pool.release(slot, 3000);
+  slot = pool.allocate(2000);
+  CHECK(slot != nullptr);
+  pool.release(slot, 2000);
+}
+
 TEST_CASE("any sequence of calls leaves contents alone and the counts right") {
   for (uint32_t seed = 0; seed < 20; seed++) {
     std::mt19937 random(seed);
