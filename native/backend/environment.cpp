@@ -1,9 +1,9 @@
 #include "backend/environment.h"
 
-#include <algorithm>
 #include <charconv>
 #include <cstdint>
 #include <optional>
+#include <set>
 #include <string_view>
 
 #include "attention/format/format.h"
@@ -11,22 +11,62 @@
 namespace sightline::backend {
 namespace {
 
-struct Number {
-  const char* name;
-  int32_t least, most;
+using cache::PolicyKind;
+
+constexpr const char* kNames[] = {"SIGHTLINE_CACHE",  "SIGHTLINE_TIER", "SIGHTLINE_SINK",
+                                  "SIGHTLINE_WINDOW", "SIGHTLINE_SPAN", "SIGHTLINE_BUDGET_MIB"};
+
+/// Reads variables and remembers the first thing that is wrong with them.
+class Reader {
+ public:
+  explicit Reader(const Variable& variable) : variable_(variable) {}
+
+  const std::string& wrong() const { return wrong_; }
+
+  std::optional<std::string_view> text(const char* name) {
+    read_.insert(name);
+    const char* value = variable_(name);
+    return value != nullptr ? std::optional<std::string_view>(value) : std::nullopt;
+  }
+
+  int32_t number(const char* name, int32_t least, int32_t most, int32_t otherwise) {
+    const auto value = text(name);
+    if (!value) return otherwise;
+    int32_t number = 0;
+    const char* end = value->data() + value->size();
+    const auto [rest, error] = std::from_chars(value->data(), end, number);
+    if (error != std::errc{} || rest != end || number < least || number > most) {
+      fail(name, *value,
+           "a whole number from " + std::to_string(least) + " to " + std::to_string(most));
+    }
+    return number;
+  }
+
+  void fail(const char* name, std::string_view value, const std::string& right) {
+    note(std::string(name) + " is \"" + std::string(value) + "\" but must be " + right + ".");
+  }
+
+  void note(const std::string& wrong) {
+    if (wrong_.empty()) wrong_ = wrong;
+  }
+
+  /// A variable that was set and not read would be a setting that does nothing.
+  void refuse_others(std::string_view policy) {
+    for (const char* name : kNames)
+      if (!read_.contains(name) && variable_(name) != nullptr)
+        note(std::string(name) +
+             " is set but means nothing with SIGHTLINE_CACHE=" + std::string(policy) + ".");
+  }
+
+ private:
+  const Variable& variable_;
+  std::set<std::string_view> read_;
+  std::string wrong_;
 };
 
-constexpr Number kSink{"SIGHTLINE_SINK", 0, 65536};
-constexpr Number kWindow{"SIGHTLINE_WINDOW", 0, 1 << 24};
-constexpr Number kSpan{"SIGHTLINE_SPAN", 0, 1 << 24};
-constexpr Number kBudget{"SIGHTLINE_BUDGET_MIB", 1, 1 << 20};
-
-std::string wrong(const char* name, std::string_view value, const std::string& right) {
-  return std::string(name) + " is \"" + std::string(value) + "\" but must be " + right + ".";
-}
-
-/// Only of those whose steps may have any length: the program that runs us knows no others.
-std::optional<cache::PolicyKind> kind_named(std::string_view name) {
+/// Other policies decide about a block between two steps, and only our own engine makes its steps
+/// end there.
+std::optional<PolicyKind> kind_named(std::string_view name) {
   const auto kind = cache::policy_named(name);
   if (!kind || cache::Policy{.kind = *kind}.decides_from_data()) return std::nullopt;
   return kind;
@@ -35,58 +75,55 @@ std::optional<cache::PolicyKind> kind_named(std::string_view name) {
 }  // namespace
 
 std::variant<Settings, std::string> read_environment(const Variable& variable) {
-  std::optional<std::string> error;
-  const auto number = [&](const Number& known, int32_t otherwise) {
-    const char* value = variable(known.name);
-    if (value == nullptr) return otherwise;
-    const std::string_view text(value);
-    int32_t parsed = 0;
-    const auto [end, code] = std::from_chars(text.data(), text.data() + text.size(), parsed);
-    const bool whole = code == std::errc{} && end == text.data() + text.size();
-    if (!whole || parsed < known.least || parsed > known.most) {
-      error = wrong(known.name, text,
-                    "a whole number from " + std::to_string(known.least) + " to " +
-                        std::to_string(known.most));
-    }
-    return parsed;
-  };
-  const auto text = [&](const char* name, const char* otherwise) {
-    const char* value = variable(name);
-    return std::string_view(value != nullptr ? value : otherwise);
-  };
-
-  cache::Policy policy;
-  const std::string_view name = text("SIGHTLINE_CACHE", "selective");
+  Reader reader(variable);
+  const std::string_view name = reader.text("SIGHTLINE_CACHE").value_or("selective");
   const auto kind = kind_named(name);
-  if (!kind)
-    return wrong("SIGHTLINE_CACHE", name, "full, selective, hierarchical, compressed or auto");
+  if (!kind) {
+    reader.fail("SIGHTLINE_CACHE", name, "full, selective, hierarchical, compressed or auto");
+    return reader.wrong();
+  }
+
+  Settings settings{};
+  cache::Policy& policy = settings.policy;
   policy.kind = *kind;
-  const std::string_view tier_name = text("SIGHTLINE_TIER", "int8");
-  const auto tier = attention::tier_named(tier_name);
-  if (!tier) return wrong("SIGHTLINE_TIER", tier_name, "fp16, fp8, int8, k8v4, int4 or k4v2");
-  policy.tier = *tier;
-  const bool is_full = *kind == cache::PolicyKind::full;
-  policy.sink = number(kSink, is_full ? 0 : cache::kDefaultSink);
-  policy.window = number(kWindow, is_full ? 0 : cache::default_window(policy));
-  policy.span = number(kSpan, std::max(policy.span, policy.window));
-  const auto budget = static_cast<size_t>(number(kBudget, 0)) << 20;
-  policy.budget = budget;
-  if (!error && *kind == cache::PolicyKind::automatic && budget == 0)
-    error = "SIGHTLINE_CACHE is auto: SIGHTLINE_BUDGET_MIB must say how much memory it may use.";
-  if (!error) error = cache::fault_of(policy);
-  if (error) return *error;
-  return Settings{policy, budget};
+  if (policy.kind == PolicyKind::full) {
+    policy.sink = 0;
+  } else {
+    if (policy.kind == PolicyKind::selective) {
+      const std::string_view tier = reader.text("SIGHTLINE_TIER").value_or("int8");
+      const auto named = attention::tier_named(tier);
+      if (!named) reader.fail("SIGHTLINE_TIER", tier, "fp16, fp8, int8, k8v4, int4 or k4v2");
+      policy.tier = named.value_or(policy.tier);
+    }
+    policy.sink = reader.number("SIGHTLINE_SINK", 0, 1 << 16, policy.sink);
+    policy.window = reader.number("SIGHTLINE_WINDOW", 0, 1 << 24, cache::default_window(policy));
+    if (policy.kind == PolicyKind::hierarchical)
+      policy.span = reader.number("SIGHTLINE_SPAN", 0, 1 << 24, policy.span);
+  }
+  settings.budget_bytes = static_cast<size_t>(reader.number("SIGHTLINE_BUDGET_MIB", 1, 1 << 20, 0))
+                          << 20;
+  if (policy.kind == PolicyKind::automatic) {
+    policy.budget = settings.budget_bytes;
+    if (policy.budget == 0) reader.note("SIGHTLINE_CACHE=auto needs SIGHTLINE_BUDGET_MIB.");
+  }
+  reader.refuse_others(name);
+  if (!reader.wrong().empty()) return reader.wrong();
+  if (const auto fault = cache::fault_of(policy)) return *fault;
+  return settings;
 }
 
 std::string describe(const Settings& settings) {
   const cache::Policy& policy = settings.policy;
-  std::string text = std::string(cache::name_of(policy.kind)) + " cache";
-  if (policy.kind != cache::PolicyKind::full)
-    text += ", sink " + std::to_string(policy.sink) + ", window " + std::to_string(policy.window);
-  if (policy.kind == cache::PolicyKind::selective) text += ", " + attention::name_of(policy.tier);
-  text += settings.budget_bytes == 0
-              ? ", no bound"
-              : ", at most " + std::to_string(settings.budget_bytes >> 20) + " MiB";
+  std::string text(cache::name_of(policy.kind));
+  text += " cache";
+  if (policy.kind == PolicyKind::selective) text += " in " + attention::name_of(policy.tier);
+  if (policy.kind != PolicyKind::full) {
+    text += ", sink " + std::to_string(policy.sink);
+    text += ", window " + std::to_string(policy.window);
+  }
+  if (policy.kind == PolicyKind::hierarchical) text += ", span " + std::to_string(policy.span);
+  if (settings.budget_bytes > 0)
+    text += ", at most " + std::to_string(settings.budget_bytes >> 20) + " MiB";
   return text;
 }
 

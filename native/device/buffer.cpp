@@ -123,8 +123,13 @@ void buffer_memset(ggml_backend_buffer_t buffer, ggml_tensor* tensor, uint8_t va
 void buffer_get(ggml_backend_buffer_t buffer, const ggml_tensor* tensor, void* data, size_t offset,
                 size_t size) {
   Buffer& self = of(buffer);
-  if (const CacheBuffer* cache = cache_of(buffer, tensor)) {
+  if (CacheBuffer* cache = cache_of(buffer, tensor)) {
     const std::lock_guard lock(self.device.mutex);
+    if (cache->tell_dropped())
+      GGML_LOG_ERROR(
+          "%s: tokens that the policy dropped are read as zeros: a state saved now is "
+          "not whole\n",
+          kName);
     cache->get(tensor, data, offset, size);
   } else {
     self.inner->iface.get_tensor(self.inner, tensor, data, offset, size);

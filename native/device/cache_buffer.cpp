@@ -178,6 +178,12 @@ void CacheBuffer::get(const ggml_tensor* tensor, void* data, size_t offset, size
   }
 }
 
+bool CacheBuffer::tell_dropped() {
+  if (told_dropped_ || cache_.account().dropped_tokens == 0) return false;
+  told_dropped_ = true;
+  return true;
+}
+
 /// What restoring a saved state does: whole rows that follow what there is, keys, then values.
 bool CacheBuffer::append(const ggml_tensor* tensor, const void* data, size_t offset, size_t size) {
   const ggml_tensor* whole = root(tensor);
@@ -209,6 +215,10 @@ void CacheBuffer::set(const ggml_tensor* tensor, const void* data, size_t offset
   if (holder_ == Holder::lost) return;
   ggml_tensor target = located(tensor);
   memory_->iface.set_tensor(memory_.get(), &target, data, offset, size);
+  const size_t at = whole_offset(tensor, offset);
+  const size_t row_bytes = root(tensor)->nb[1];
+  for (size_t row = (at + row_bytes - 1) / row_bytes; row < (at + size) / row_bytes; row++)
+    missing_.erase(static_cast<int64_t>(row));
 }
 
 void CacheBuffer::clear() {

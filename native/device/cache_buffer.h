@@ -57,6 +57,8 @@ class CacheBuffer {
 
   // A tensor's bytes as llama.cpp believes them to be: rows of FP16 (views included).
   void get(const ggml_tensor* tensor, void* data, size_t offset, size_t size) const;
+  /// Whether tokens are lacking that the policy dropped; true once.
+  bool tell_dropped();
   /// Appends whole rows, a layer's keys before its values; anything else gives the buffer up to
   /// memory of `type` first. What fails leaves it lost.
   void set(const ggml_tensor* tensor, const void* data, size_t offset, size_t size,
@@ -97,6 +99,7 @@ class CacheBuffer {
   std::map<int32_t, Rows> set_keys_;  // by layer
   int32_t dropped_to_ = 0;            // the longest that the sequence has been
   std::set<int64_t> missing_;
+  bool told_dropped_ = false;
   std::unique_ptr<ggml_backend_buffer, FreeBuffer> memory_;
 };
 

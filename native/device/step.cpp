@@ -82,8 +82,15 @@ void Step::abandon() {
 }
 
 void Step::finish() {
-  for (const auto& [buffer, layer] : begun_) buffer->cache().commit(layer);
+  std::set<CacheBuffer*> grown;
+  for (const auto& [at, appended] : appended_) {
+    if (begun_.contains(at)) at.first->cache().commit(at.second);
+    if (appended.count > 1) grown.insert(at.first);
+  }
   begun_.clear();
+  // Our own program says when a prefill is over.
+  if (context_.one_sequence) return;
+  for (CacheBuffer* buffer : grown) buffer->cache().compact();
 }
 
 Failure Step::prepare(ggml_cgraph* graph) {
@@ -220,7 +227,7 @@ Failure Step::begin() {
       case cache::Status::exhausted:
         return Failure::cache_exhausted;
       case cache::Status::refused:
-        return refuse("tokens that do not follow");
+        return refuse("steps of so many tokens");
     }
   }
   return Failure::none;

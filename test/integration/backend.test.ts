@@ -56,8 +56,8 @@ const ours = (report: Report): string[] =>
   report.log.filter((line) => line.startsWith('sightline: ')).map((line) => line.trim());
 
 const everything = [
-  ...(['complete', 'tops', 'rollback', 'shift', 'restore', 'twoContexts', 'twoSequences'] as const),
-  ...(['withoutFlashAttention', 'quantisedByLlama'] as const),
+  ...(['complete', 'inSmallSteps', 'tops', 'rollback', 'shift', 'restore', 'twoContexts'] as const),
+  ...(['twoSequences', 'withoutFlashAttention', 'quantisedByLlama'] as const),
 ];
 
 describe('the backend library', () => {
@@ -76,10 +76,10 @@ describe('the backend library', () => {
     assert.deepEqual(ours(plain), []);
     assert.equal(full.devices.length, 1);
     assert.match(full.devices[0] ?? '', /^Sightline on /);
-    assert.match(ours(full)[0] ?? '', /^sightline: full cache, no bound, kernels \w+$/);
+    assert.match(ours(full)[0] ?? '', /^sightline: full cache, kernels \w+$/);
     assert.match(
       ours(selective)[0] ?? '',
-      /^sightline: selective cache, sink 16, window 128, no bound, kernels \w+$/,
+      /^sightline: selective cache in int8, sink 16, window 128, kernels \w+$/,
     );
     for (const { log } of [full, selective])
       assert.ok(log.some((line) => /sightline KV buffer size = +0\.00 MiB/.test(line)));
@@ -87,11 +87,11 @@ describe('the backend library', () => {
 
   it('tells what a cache held when its context goes', (test) => {
     const freed =
-      /freed; it held (\d+) tokens \(sink (\d+), int8 (\d+), window (\d+)\) in ([\d.]+) MiB, as FP16 ([\d.]+) MiB/;
+      /freed; it held (\d+) tokens \(sink (\d+), (?:int8 (\d+), )?window (\d+)\) in ([\d.]+) MiB, as FP16 ([\d.]+) MiB/;
     const first = ({ log }: Report): number[] =>
       (log.map((line) => freed.exec(line)).find((match) => match !== null) ?? [])
         .slice(1)
-        .map(Number);
+        .map((text: string | undefined) => Number(text ?? 0));
     const [tokens = 0, sink, int8, window, bytes = 0, fp16 = 0] = first(selective);
     test.diagnostic(`${tokens} tokens in ${bytes} MiB, as FP16 ${fp16} MiB`);
     assert.deepEqual([tokens, sink, int8], [1739, 16, 1536]);
@@ -129,6 +129,27 @@ describe('the backend library', () => {
     }
   });
 
+  for (const [environment, tiers] of [
+    [{ SIGHTLINE_TIER: 'int4', SIGHTLINE_WINDOW: '128' }, /sink 16, int4 1536, window/],
+    [
+      { SIGHTLINE_CACHE: 'hierarchical', SIGHTLINE_WINDOW: '128', SIGHTLINE_SPAN: '512' },
+      /sink 16, int4 1152, int8 384, window/,
+    ],
+    [{ SIGHTLINE_CACHE: 'compressed', SIGHTLINE_WINDOW: '1024' }, /sink 16, window/],
+    [
+      { SIGHTLINE_CACHE: 'auto', SIGHTLINE_WINDOW: '128', SIGHTLINE_BUDGET_MIB: '3' },
+      /sink 16, (int4|k8v4|int8) \d+/,
+    ],
+  ] as const)
+    it(`runs with ${Object.values(environment).join(' ')}`, async () => {
+      const path = { GGML_BACKEND_PATH: library };
+      const report = await runProgram({ ...path, ...environment }, ['inSmallSteps']);
+      const lines = ours(report);
+      assert.equal(lines.length, 2, lines.join('\n'));
+      assert.match(lines[1] ?? '', tiers);
+      assert.match(String(report.results.inSmallSteps?.[0]), /\w+[^]{40}/);
+    });
+
   it('fails what is beyond its bound, and the program goes on', async () => {
     const bounded = { GGML_BACKEND_PATH: library, SIGHTLINE_BUDGET_MIB: '1' };
     const all = await runProgram({ GGML_BACKEND_PATH: library }, ['tooLong']);
@@ -142,9 +163,9 @@ describe('the backend library', () => {
   });
 
   for (const [name, value, right] of [
-    ['SIGHTLINE_CACHE', 'int3', '"selective" or "full"'],
-    ['SIGHTLINE_SINK', '4k', 'a whole number from 0 to 128'],
-    ['SIGHTLINE_WINDOW', '-1', 'a whole number from 0 to 65536'],
+    ['SIGHTLINE_CACHE', 'h2o', 'full, selective, hierarchical, compressed or auto'],
+    ['SIGHTLINE_TIER', 'int3', 'fp16, fp8, int8, k8v4, int4 or k4v2'],
+    ['SIGHTLINE_SINK', '4k', 'a whole number from 0 to 65536'],
     ['SIGHTLINE_BUDGET_MIB', '', 'a whole number from 1 to 1048576'],
   ] as const)
     it(`stays out of a program with ${name}="${value}"`, async () => {

@@ -71,6 +71,11 @@ const scenarios = {
   async complete({ tokens, text, inContext }: Given) {
     return inContext(async (context) => [text(await greedy(context.getSequence(), tokens))]);
   },
+  async inSmallSteps({ tokens, text, inContext }: Given) {
+    return inContext(async (context) => [text(await greedy(context.getSequence(), tokens))], {
+      batchSize: 128,
+    });
+  },
   /** The likeliest token after each of the last 500, all of them given. */
   async tops({ tokens, inContext }: Given) {
     const next = { generateNext: { token: true, options: { temperature: 0 } } };

@@ -71,3 +71,13 @@ describe('docs/errors.md', () => {
     assert.deepEqual(listed(/^\| (\d+) +\|/gm), Object.values(exitCodes).map(String).sort());
   });
 });
+
+describe('docs/backend.md', () => {
+  it('lists every variable of the backend library, and no other', () => {
+    const named = (text: string, pattern: RegExp): string[] =>
+      [...new Set([...text.matchAll(pattern)].map(([, name]) => name ?? ''))].sort();
+    const variables = named(read('native/backend/environment.cpp'), /"(SIGHTLINE_\w+)"/g);
+    assert.ok(variables.length >= 4);
+    assert.deepEqual(named(read('docs/backend.md'), /^\| `(SIGHTLINE_\w+)` +\|/gm), variables);
+  });
+});

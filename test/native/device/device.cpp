@@ -99,7 +99,7 @@ ggml_status shift_keys(Host& host, int32_t by) {
 }  // namespace
 
 TEST_CASE("appends and attends as the CPU does, at hardly any memory of llama.cpp's") {
-  for (const cache::Policy policy : {kFull, kSelective}) {
+  for (const cache::Policy& policy : {kFull, kSelective}) {
     TestDevice device(policy);
     Pair pair(device);
     CHECK(ggml_backend_buffer_get_size(pair.ours.buffer()) <
@@ -109,7 +109,7 @@ TEST_CASE("appends and attends as the CPU does, at hardly any memory of llama.cp
     CHECK(pair.append(310, 290) < kClose);
     CHECK(holder(pair.ours) == Holder::ours);
     CHECK(device.cache().account().tokens == 600);
-    CHECK((device.cache().account().int8_tokens > 0) == (policy.kind != kFull.kind));
+    CHECK(device.cache().account().coded.empty() == (policy.kind == kFull.kind));
   }
 }
 
@@ -158,7 +158,7 @@ TEST_CASE("only a context's first cache is ours, and only tensors that it can ho
 }
 
 TEST_CASE("a cache reads as the FP16 rows that llama.cpp believes it to be") {
-  for (const cache::Policy policy : {kFull, kSelective}) {
+  for (const cache::Policy& policy : {kFull, kSelective}) {
     TestDevice device(policy);
     Pair pair(device);
     pair.append(0, 500);
@@ -180,7 +180,7 @@ TEST_CASE("a cache reads as the FP16 rows that llama.cpp believes it to be") {
 }
 
 TEST_CASE("a saved state can be restored into a new context") {
-  for (const cache::Policy policy : {kFull, kSelective}) {
+  for (const cache::Policy& policy : {kFull, kSelective}) {
     TestDevice device(policy);
     Pair pair(device);
     pair.append(0, 500);
@@ -259,7 +259,7 @@ TEST_CASE("cells that are filled again out of order give the cache up and are ri
 }
 
 TEST_CASE("a sequence can be cut anywhere and go on") {
-  for (const cache::Policy policy : {kFull, kSelective}) {
+  for (const cache::Policy& policy : {kFull, kSelective}) {
     TestDevice device(policy);
     Pair pair(device);
     pair.append(0, 700);
@@ -300,28 +300,45 @@ TEST_CASE("attention that is not ours to compute runs on FP16 from the start") {
   SUBCASE("without flash attention") {
     TestDevice device(kSelective);
     Pair pair(device);
-    std::vector<float> products[2];
-    for (Host* host : {&pair.ours, &pair.reference}) {
+    const auto multiply = [](Host& host) {
       ggml_tensor *queries = nullptr, *product = nullptr;
+      std::vector<float> result;
       const auto build = [&](ggml_context* context, ggml_cgraph* graph) {
         queries = ggml_new_tensor_2d(context, GGML_TYPE_F32, Host::kWidth, 2);
-        product = ggml_mul_mat(context, host->keys(0), queries);
+        product = ggml_mul_mat(context, host.keys(0), queries);
         ggml_build_forward_expand(graph, product);
       };
       const auto fill = [&] {
         std::fill_n(static_cast<float*>(queries->data), ggml_nelements(queries), 1.0f);
       };
-      const std::vector<uint16_t> row(Host::kWidth, 0x3c00);
-      ggml_backend_tensor_set(host->keys(0), row.data(), 0, row.size() * sizeof(uint16_t));
-      CHECK(host->run(build, fill, [&] {
+      CHECK(host.run(build, fill, [&] {
         const auto* data = static_cast<const float*>(product->data);
-        products[host == &pair.ours].assign(data, data + ggml_nelements(product));
+        result.assign(data, data + ggml_nelements(product));
       }) == GGML_STATUS_SUCCESS);
-    }
-    CHECK(products[0][0] == Host::kWidth);
-    CHECK(difference(products[0], products[1]) == 0);
+      return result;
+    };
+    CHECK(difference(multiply(pair.ours), multiply(pair.reference)) == 0);
     CHECK(holder(pair.ours) == Holder::theirs);
+    const std::vector<uint16_t> row(Host::kWidth, 0x3c00);
+    for (const Host* host : {&pair.ours, &pair.reference})
+      ggml_backend_tensor_set(host->keys(0), row.data(), 0, row.size() * sizeof(uint16_t));
+    CHECK(multiply(pair.ours)[0] == Host::kWidth);
+    CHECK(difference(multiply(pair.ours), multiply(pair.reference)) == 0);
   }
+}
+
+TEST_CASE("tokens that the policy dropped are gone for good") {
+  TestDevice device(kCompressed);
+  Host host(device.handle());
+  REQUIRE(host.append(0, 500) == GGML_STATUS_SUCCESS);
+  REQUIRE(host.append(500, 1) == GGML_STATUS_SUCCESS);
+  CHECK(device.cache().account().dropped_tokens == 384);
+  CHECK(rows_of(host.keys(0), 16, 1) == std::vector<uint16_t>(Host::kWidth, 0));
+  CHECK(rows_of(host.keys(0), 450, 1) != std::vector<uint16_t>(Host::kWidth, 0));
+  REQUIRE(shift_keys(host, -3) == GGML_STATUS_SUCCESS);
+  CHECK(host.append(501, 1) == GGML_STATUS_FAILED);
+  const auto sees_held = [](int64_t, int64_t j) { return j < 16 || (j >= 400 && j <= 501); };
+  CHECK(host.step({501}, 512, sees_held) == GGML_STATUS_SUCCESS);
 }
 
 TEST_CASE("in our own program such a graph fails and the cache is as before") {

@@ -30,11 +30,21 @@ inline ggml_backend_dev_t cpu_device() {
   return cpu;
 }
 
-inline constexpr cache::Policy kFull{cache::PolicyKind::full, 0, 0};
-inline constexpr cache::Policy kSelective{cache::PolicyKind::selective, 16, 64};
+inline cache::Policy policy(cache::PolicyKind kind) {
+  cache::Policy policy;
+  policy.kind = kind;
+  if (kind == cache::PolicyKind::full) policy.sink = 0;
+  if (kind != cache::PolicyKind::full) policy.window = 64;
+  policy.span = 256;
+  return policy;
+}
+
+inline const cache::Policy kFull = policy(cache::PolicyKind::full);
+inline const cache::Policy kSelective = policy(cache::PolicyKind::selective);
+inline const cache::Policy kCompressed = policy(cache::PolicyKind::compressed);
 
 struct TestDevice : device::Device {
-  explicit TestDevice(cache::Policy policy = kFull, bool gives_up = true, size_t budget = 0)
+  explicit TestDevice(const cache::Policy& policy = kFull, bool gives_up = true, size_t budget = 0)
       : Device(cpu_device()) {
     own_cache({policy, budget, device::kAnyCapacity, gives_up});
   }
