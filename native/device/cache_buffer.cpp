@@ -179,7 +179,7 @@ void CacheBuffer::get(const ggml_tensor* tensor, void* data, size_t offset, size
 }
 
 bool CacheBuffer::tell_dropped() {
-  if (told_dropped_ || cache_.account().dropped_tokens == 0) return false;
+  if (told_dropped_ || cache_->account().dropped_tokens == 0) return false;
   told_dropped_ = true;
   return true;
 }

@@ -70,8 +70,12 @@ struct Vector256 : Dot {
   }
   template <int kBits, int kShift>
   static Bytes field(Bytes bytes) {
-    const Bytes shifted = kShift == 0 ? bytes : _mm256_srli_epi16(bytes, kShift);
-    return _mm256_and_si256(shifted, _mm256_set1_epi8((1 << kBits) - 1));
+    if constexpr (kBits == 8) {
+      return bytes;
+    } else {
+      const Bytes shifted = kShift == 0 ? bytes : _mm256_srli_epi16(bytes, kShift);
+      return _mm256_and_si256(shifted, _mm256_set1_epi8((1 << kBits) - 1));
+    }
   }
   static V combine(Sums high, Sums low, int32_t offset) {
     const __m256i sum = _mm256_add_epi32(_mm256_slli_epi32(high, 7), low);

@@ -58,8 +58,12 @@ struct Vector512 : Dot {
   }
   template <int kBits, int kShift>
   static Bytes field(Bytes bytes) {
-    const Bytes shifted = kShift == 0 ? bytes : _mm512_srli_epi16(bytes, kShift);
-    return _mm512_and_si512(shifted, _mm512_set1_epi8((1 << kBits) - 1));
+    if constexpr (kBits == 8) {
+      return bytes;
+    } else {
+      const Bytes shifted = kShift == 0 ? bytes : _mm512_srli_epi16(bytes, kShift);
+      return _mm512_and_si512(shifted, _mm512_set1_epi8((1 << kBits) - 1));
+    }
   }
   static V combine(Sums high, Sums low, int32_t offset) {
     const __m512i sum = _mm512_add_epi32(_mm512_slli_epi32(high, 7), low);

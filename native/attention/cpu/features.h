@@ -1,5 +1,5 @@
 #pragma once
-// What this x86 processor can run, and how a file asks its compiler for more than the baseline.
+// What this processor can run, and how a file asks its compiler for more than the baseline.
 // Headers stay outside the region, so that nothing shared is compiled for a newer processor.
 
 #if defined(__clang__)
@@ -19,9 +19,13 @@
 
 namespace sightline::attention::cpu {
 
+// features_x86.cpp
 bool has_avx2();        // with FMA and F16C
 bool has_avxvnni();     // integer dot products, with the above
 bool has_avx512();      // F, BW, DQ and VL, with those of has_avx2
 bool has_avx512vnni();  // integer dot products, with the above
+
+// features_arm.cpp
+bool has_dotprod();  // integer dot products; every AArch64 processor has NEON
 
 }  // namespace sightline::attention::cpu

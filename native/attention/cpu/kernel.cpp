@@ -9,6 +9,8 @@ std::span<const Kernel> kernels() {
   static const std::array kRows {
 #if defined(__x86_64__) || defined(_M_X64)
     kAvx512Vnni, kAvx512, kAvxVnni, kAvx2,
+#elif defined(__aarch64__) || defined(_M_ARM64)
+    kDotprod, kNeon,
 #endif
         kPortable
   };

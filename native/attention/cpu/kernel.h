@@ -68,6 +68,9 @@ extern const Kernel kAvx2;
 extern const Kernel kAvxVnni;
 extern const Kernel kAvx512;
 extern const Kernel kAvx512Vnni;
+#elif defined(__aarch64__) || defined(_M_ARM64)
+extern const Kernel kNeon;
+extern const Kernel kDotprod;
 #endif
 
 }  // namespace sightline::attention::cpu

@@ -179,10 +179,7 @@ template <typename C, int kShift, int R, int N>
 inline void add_fields(DigitSums<R, N>& sums, const V::Bytes (&bytes)[N], const int8_t* digits,
                        size_t stride) {
   V::Bytes codes[N];
-  for (int n = 0; n < N; n++) {
-    codes[n] = bytes[n];
-    if constexpr (C::kBits < 8) codes[n] = V::template field<C::kBits, kShift>(bytes[n]);
-  }
+  for (int n = 0; n < N; n++) codes[n] = V::template field<C::kBits, kShift>(bytes[n]);
   for (int r = 0; r < R; r++) {
     const V::Digits high = V::load_digits(digits + 2 * static_cast<size_t>(r) * stride);
     for (int n = 0; n < N; n++) sums.high[r][n] = V::dot4(sums.high[r][n], codes[n], high);
@@ -211,7 +208,7 @@ inline void integer_tile(const DigitRows& a, int row, const Panels<uint8_t>& b, 
     add_fields<C, 0, R, N>(sums, bytes, digits + i, a.stride);
   }
   for (int r = 0; r < R; r++) {
-    const int32_t offset = (V::kDotBias - C::kBias) * a.total[row + r];
+    const int32_t offset = ((C::kBits == 8 ? V::kDotBias : 0) - C::kBias) * a.total[row + r];
     const V scale = V::broadcast(a.scale[row + r]);
     const V start = V::broadcast(a.bias[row + r]);
     const V total = V::broadcast(a.scale[row + r] * static_cast<float>(a.total[row + r]));

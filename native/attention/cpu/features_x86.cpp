@@ -1,6 +1,5 @@
 #include "attention/cpu/features.h"
 
-#if defined(__x86_64__) || defined(_M_X64)
 #if defined(_MSC_VER) && !defined(__clang__)
 #include <immintrin.h>
 #include <intrin.h>
@@ -63,5 +62,4 @@ bool has_avxvnni() {
 }
 
 }  // namespace sightline::attention::cpu
-#endif
 #endif
