@@ -53,7 +53,7 @@ std::vector<int32_t> biased_layers(const std::vector<double>& norms) {
   std::vector<int32_t> layers;
   if (norms.empty()) return layers;
   std::vector<double> sorted = norms;
-  const auto middle = sorted.begin() + static_cast<ptrdiff_t>(sorted.size() / 2);
+  const auto middle = sorted.begin() + static_cast<ptrdiff_t>((sorted.size() - 1) / 2);
   std::nth_element(sorted.begin(), middle, sorted.end());
   for (size_t layer = 0; layer < norms.size(); layer++)
     if (norms[layer] > kOutlier * *middle) layers.push_back(static_cast<int32_t>(layer));

@@ -11,6 +11,8 @@ import type {
   NativeEngine,
 } from '../../../sidecar/engine/addon.ts';
 
+export type { CacheOptions };
+
 /** llama.cpp's own cache on its most exact path: the reference. */
 export const stock = {
   policy: 'stock',
