@@ -21,21 +21,13 @@ Format format_of(const Copy& copy, Side side) {
 
 std::byte* writable(const std::byte* slot) { return const_cast<std::byte*>(slot); }
 
-/// The tokens at `kept` of keys [head_dim][from.capacity] or values [from.capacity][head_dim].
+/// The tokens at `kept` of keys (values), as the fp16 format lays them out.
 std::vector<uint16_t> gathered(const uint16_t* halves, const Extent& from, const Extent& to,
                                Side side, const int32_t* kept) {
+  const auto index = side == Side::keys ? attention::key_index : attention::value_index;
   std::vector<uint16_t> out(attention::area(to.head_dim, to.capacity));
-  for (int c = 0; c < to.head_dim; c++) {
-    for (int t = 0; t < to.tokens; t++) {
-      const size_t source = side == Side::keys
-                                ? attention::area(c, from.capacity) + static_cast<size_t>(kept[t])
-                                : attention::area(kept[t], from.head_dim) + static_cast<size_t>(c);
-      const size_t target = side == Side::keys
-                                ? attention::area(c, to.capacity) + static_cast<size_t>(t)
-                                : attention::area(t, to.head_dim) + static_cast<size_t>(c);
-      out[target] = halves[source];
-    }
-  }
+  for (int t = 0; t < to.tokens; t++)
+    for (int c = 0; c < to.head_dim; c++) out[index(to, t, c)] = halves[index(from, kept[t], c)];
   return out;
 }
 

@@ -166,7 +166,7 @@ describe('policies', () => {
       test.diagnostic(`${describeDivergence(kept)}, ${kept.stats.droppedTokens} dropped`);
       assert.ok(kept.stats.droppedTokens > 200 && kept.stats.droppedTokens < 2500);
       test.diagnostic(`dropping all: ${describeDivergence(none)}`);
-      assert.ok(kept.mean < none.mean);
+      assert.ok(kept.mean < none.mean / 2);
       assert.ok(kept.perplexityChange < none.perplexityChange);
     });
 
