@@ -225,6 +225,7 @@ void CacheBuffer::clear() {
   set_keys_.clear();
   missing_.clear();
   dropped_to_ = 0;
+  told_dropped_ = false;
   cache_->truncate(0);
   for (size_t i = 0; i < tensors_.size(); i++) tensors_[i]->data = stand_ins_[i];
   memory_.reset();
