@@ -8,16 +8,15 @@ namespace sightline::attention {
 
 inline constexpr float kLargestHalf = 65504.0f;
 
+/// Without branches, so that compilers make vectors of it.
 inline float half_to_float(uint16_t half) {
-  // The exponent is re-biased by a multiplication, which also normalises subnormal halves.
   const uint32_t sign = static_cast<uint32_t>(half & 0x8000u) << 16;
   const uint32_t magnitude = static_cast<uint32_t>(half & 0x7fffu) << 13;
-  constexpr float kRebias = 0x1p112f;
-  float value = std::bit_cast<float>(magnitude) * kRebias;
-  if ((half & 0x7c00u) == 0x7c00u) {  // infinity and NaN keep their payload
-    value = std::bit_cast<float>(magnitude | 0x7f800000u);
-  }
-  return std::bit_cast<float>(std::bit_cast<uint32_t>(value) | sign);
+  // The exponent is re-biased by a multiplication, which also normalises subnormal halves; the one
+  // of infinity and NaN, which keep their payload, becomes the largest.
+  const float value = std::bit_cast<float>(magnitude) * 0x1p112f;
+  const uint32_t beyond = (half & 0x7c00u) == 0x7c00u ? 0x7f800000u : 0u;
+  return std::bit_cast<float>(std::bit_cast<uint32_t>(value) | beyond | sign);
 }
 
 inline uint16_t float_to_half(float value) {

@@ -13,6 +13,7 @@ struct Vector256 : Dot {
   using V = Vector256;
   using Sums = __m256i;
   using Bytes = __m256i;
+  using Fields = __m256i;
   using Digits = __m256i;
   __m256 lanes;
 
@@ -69,11 +70,11 @@ struct Vector256 : Dot {
     return _mm256_set1_epi32(four);
   }
   template <int kBits, int kShift>
-  static Bytes field(Bytes bytes) {
+  static Fields field(Bytes bytes) {
     if constexpr (kBits == 8) {
       return bytes;
     } else {
-      const Bytes shifted = kShift == 0 ? bytes : _mm256_srli_epi16(bytes, kShift);
+      const Fields shifted = kShift == 0 ? bytes : _mm256_srli_epi16(bytes, kShift);
       return _mm256_and_si256(shifted, _mm256_set1_epi8((1 << kBits) - 1));
     }
   }

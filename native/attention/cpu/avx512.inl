@@ -13,6 +13,7 @@ struct Vector512 : Dot {
   using V = Vector512;
   using Sums = __m512i;
   using Bytes = __m512i;
+  using Fields = __m512i;
   using Digits = __m512i;
   __m512 lanes;
 
@@ -57,11 +58,11 @@ struct Vector512 : Dot {
     return _mm512_set1_epi32(four);
   }
   template <int kBits, int kShift>
-  static Bytes field(Bytes bytes) {
+  static Fields field(Bytes bytes) {
     if constexpr (kBits == 8) {
       return bytes;
     } else {
-      const Bytes shifted = kShift == 0 ? bytes : _mm512_srli_epi16(bytes, kShift);
+      const Fields shifted = kShift == 0 ? bytes : _mm512_srli_epi16(bytes, kShift);
       return _mm512_and_si512(shifted, _mm512_set1_epi8((1 << kBits) - 1));
     }
   }

@@ -11,7 +11,7 @@
 // and for integer products, on kWidth sums of 32 bits and 4 * kWidth bytes:
 //
 //   Sums no_sums()  Bytes load_bytes(const uint8_t*)
-//   field<bits, shift>(bytes): in every byte the field of that width, for dot4
+//   Fields field<bits, shift>(bytes): of every byte the field of that width
 //   dot4(sums, codes, digits): adds code * digit of four neighbours, the digits being the same four
 //     for all lanes; a code of 8 bits counts as code - kDotBias
 //   combine(high, low, offset) = 128 * high + low + offset, as floats

@@ -1,5 +1,4 @@
-// The vector of NEON, with the dot product that `Dot` gives: dot4(sums, codes, digits), codes and
-// digits being signed.
+// The vector of NEON, with the dot product that `Dot` gives: dot4(sums, codes, digits).
 
 struct Half;
 struct E4m3;
@@ -14,6 +13,7 @@ struct Vector128 : Dot {
   using V = Vector128;
   using Sums = int32x4_t;
   using Bytes = uint8x16_t;
+  using Fields = int8x16_t;  // dot products are of signed bytes: kDotBias is taken off
   using Digits = int8x16_t;
   float32x4_t lanes;
 
@@ -69,14 +69,11 @@ struct Vector128 : Dot {
     return vreinterpretq_s8_s32(vdupq_n_s32(four));
   }
   template <int kBits, int kShift>
-  static Bytes field(Bytes bytes) {
-    if constexpr (kBits == 8) return veorq_u8(bytes, vdupq_n_u8(kDotBias));
+  static Fields field(Bytes bytes) {
+    if constexpr (kBits == 8) bytes = veorq_u8(bytes, vdupq_n_u8(kDotBias));
     if constexpr (kShift > 0) bytes = vshrq_n_u8(bytes, kShift);
     if constexpr (kShift + kBits < 8) bytes = vandq_u8(bytes, vdupq_n_u8((1 << kBits) - 1));
-    return bytes;
-  }
-  static Sums dot4(Sums sums, Bytes codes, Digits digits) {
-    return Dot::dot4(sums, vreinterpretq_s8_u8(codes), digits);
+    return vreinterpretq_s8_u8(bytes);
   }
   static V combine(Sums high, Sums low, int32_t offset) {
     const int32x4_t sum = vaddq_s32(vshlq_n_s32(high, 7), low);

@@ -178,7 +178,7 @@ struct DigitSums {
 template <typename C, int kShift, int R, int N>
 inline void add_fields(DigitSums<R, N>& sums, const V::Bytes (&bytes)[N], const int8_t* digits,
                        size_t stride) {
-  V::Bytes codes[N];
+  V::Fields codes[N];
   for (int n = 0; n < N; n++) codes[n] = V::template field<C::kBits, kShift>(bytes[n]);
   for (int r = 0; r < R; r++) {
     const V::Digits high = V::load_digits(digits + 2 * static_cast<size_t>(r) * stride);
