@@ -80,7 +80,8 @@ class Layer {
   [[nodiscard]] bool reopen(int32_t length);
 
   void hold();  // the length held has changed
-  [[nodiscard]] Status settle();
+  /// Brings complete blocks to the levels that a sequence of `end` tokens has them at.
+  [[nodiscard]] Status settle(int32_t end);
   void compact();
 
   /// Takes over the blocks of the same layer of another sequence, sharing their slots.
@@ -128,6 +129,7 @@ class Layer {
   [[nodiscard]] bool own_last_block();
   [[nodiscard]] bool grow(int32_t end);
   bool is_due(int32_t level, int32_t end) const;
+  const attention::Block& next_block_at(int32_t level) const;
   [[nodiscard]] bool raise(int32_t level);
   Selection selection(int32_t index) const;
   void code(const Job& job, Side side, int32_t kv_head) const;

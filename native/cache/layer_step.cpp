@@ -94,6 +94,10 @@ bool Layer::is_due(int32_t level, int32_t end) const {
          common_.schedule.from(next, level) <= end;
 }
 
+const Block& Layer::next_block_at(int32_t level) const {
+  return block(sink_blocks() + reached_[static_cast<size_t>(level)]);
+}
+
 /// Adds the copy of a level to the next block that passes to it. False where there is no memory.
 bool Layer::raise(int32_t level) {
   const int32_t behind = reached_[static_cast<size_t>(level)];
@@ -197,7 +201,7 @@ void Layer::hold() {
   drop_unread();
 }
 
-Status Layer::settle() {
+Status Layer::settle(int32_t end) {
   for (const int32_t index : moving_) {
     for (int32_t which = 1; which < block(index).count; which++) {
       const auto at = static_cast<size_t>(which);
@@ -207,12 +211,14 @@ Status Layer::settle() {
   }
   drop_unread();
   for (int32_t level = 1; level < static_cast<int32_t>(ladder_.size()); level++) {
-    while (is_due(level, length_)) {
+    while (is_due(level, end) && next_block_at(level).tokens == kBlockTokens) {
       if (!raise(level)) return Status::exhausted;
       for (const Side side : {Side::keys, Side::values})
         for (int32_t head = 0; head < geometry_.kv_heads; head++) code(jobs_.back(), side, head);
-      const int32_t index = jobs_.back().block;
+      const auto [index, which] = jobs_.back();
       jobs_.clear();
+      int32_t& from = block(index).copies[static_cast<size_t>(which)].from;
+      from = std::min(from, length_);
       drop_unread(index);
     }
   }

@@ -46,6 +46,13 @@ void Sequence::commit(int32_t layer) { layers_[static_cast<size_t>(layer)].commi
 
 void Sequence::abandon(int32_t layer) { layers_[static_cast<size_t>(layer)].abandon(); }
 
+bool Sequence::make_room(int32_t end) {
+  if (common_.policy.kind != PolicyKind::automatic) return false;
+  for (Layer& layer : layers_)
+    if (layer.configured() && layer.settle(end) != Status::ok) return false;
+  return true;
+}
+
 std::span<const attention::Block> Sequence::blocks(int32_t layer) const {
   return layers_[static_cast<size_t>(layer)].blocks();
 }
@@ -104,7 +111,7 @@ Status Sequence::set_budget(size_t bytes) {
   common_.schedule = Schedule(common_.policy, geometries());
   Status status = Status::ok;
   for (Layer& layer : layers_)
-    if (status == Status::ok) status = layer.settle();
+    if (status == Status::ok) status = layer.settle(layer.length());
   return status;
 }
 

@@ -54,6 +54,11 @@ class Sequence {
   void commit(int32_t layer);
   void abandon(int32_t layer);
 
+  /// automatic: brings blocks to the levels they will have at `end` tokens now, one after the
+  /// other, where a step has no room to hold them in two forms; its queries then read them so. No
+  /// step may be begun. False where there is nothing to be gained that way.
+  [[nodiscard]] bool make_room(int32_t end);
+
   /// The layer's blocks from position 0 on, valid until the next call that changes the layer.
   std::span<const attention::Block> blocks(int32_t layer) const;
 

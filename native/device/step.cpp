@@ -206,6 +206,19 @@ Failure Step::read_sight(ggml_tensor* node) {
   return expected ? Failure::none : refuse("several sequences, or one with tokens left out");
 }
 
+cache::Status Step::begin_all() {
+  for (const auto& [at, appended] : appended_) {
+    const auto& [buffer, layer] = at;
+    cache::Status status = cache::Status::ok;
+    if (appended.first < buffer->length(layer)) status = buffer->rewind(appended.first);
+    if (status == cache::Status::ok)
+      status = buffer->cache().begin(layer, appended.first, appended.count);
+    if (status != cache::Status::ok) return status;
+    begun_.insert(at);
+  }
+  return cache::Status::ok;
+}
+
 /// Makes room in every layer that gets rows.
 Failure Step::begin() {
   for (const auto& [at, appended] : appended_) {
@@ -214,22 +227,16 @@ Failure Step::begin() {
     if (!appended.keys || !appended.values) return refuse("keys without values");
     if (appended.first > length) return refuse("several sequences, or one with tokens left out");
   }
-  for (const auto& [at, appended] : appended_) {
-    const auto& [buffer, layer] = at;
-    cache::Status status = cache::Status::ok;
-    if (appended.first < buffer->length(layer)) status = buffer->rewind(appended.first);
-    if (status == cache::Status::ok)
-      status = buffer->cache().begin(layer, appended.first, appended.count);
-    switch (status) {
-      case cache::Status::ok:
-        begun_.insert(at);
-        break;
-      case cache::Status::exhausted:
-        return Failure::cache_exhausted;
-      case cache::Status::refused:
-        return refuse("steps of so many tokens");
-    }
+  cache::Status status = begin_all();
+  if (status == cache::Status::exhausted) {
+    abandon();
+    bool more = true;
+    for (const auto& [at, appended] : appended_)
+      more = more && at.first->cache().make_room(appended.first + appended.count);
+    if (more) status = begin_all();
   }
+  if (status == cache::Status::exhausted) return Failure::cache_exhausted;
+  if (status == cache::Status::refused) return Failure::unsupported_operation;
   return Failure::none;
 }
 

@@ -83,6 +83,7 @@ class Step {
   Failure read_rows(ggml_tensor* set_rows);
   Failure read_sight(ggml_tensor* attention);
   Failure begin();
+  cache::Status begin_all();
   void abandon();
   Failure refuse(std::string what);
   Failure plan_append(ggml_tensor* set_rows);
