@@ -43,10 +43,26 @@ bool has_avx512vnni() { return has_avx512() && bit(cpuid(7).ecx, 11); }
 #include <cpuid.h>
 
 namespace sightline::attention::cpu {
+namespace {
 
+struct Cpuid {
+  unsigned eax = 0, ebx = 0, ecx = 0, edx = 0;
+};
+
+/// Zeros where the processor has no such leaf.
+Cpuid cpuid(unsigned leaf, unsigned subleaf = 0) {
+  Cpuid id;
+  __get_cpuid_count(leaf, subleaf, &id.eax, &id.ebx, &id.ecx, &id.edx);
+  return id;
+}
+
+bool bit(unsigned word, int index) { return (word >> index & 1) != 0; }
+
+}  // namespace
+
+// What the compiler's run time knows, it has compared with what the operating system saves.
 bool has_avx2() {
-  return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
-         __builtin_cpu_supports("f16c");
+  return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && bit(cpuid(1).ecx, 29);
 }
 
 bool has_avx512() {
@@ -54,12 +70,8 @@ bool has_avx512() {
          __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
 }
 
+bool has_avxvnni() { return has_avx2() && bit(cpuid(7, 1).eax, 4); }
 bool has_avx512vnni() { return has_avx512() && __builtin_cpu_supports("avx512vnni"); }
-
-bool has_avxvnni() {
-  unsigned eax = 0, ebx = 0, ecx = 0, edx = 0;
-  return has_avx2() && __get_cpuid_count(7, 1, &eax, &ebx, &ecx, &edx) != 0 && (eax >> 4 & 1) != 0;
-}
 
 }  // namespace sightline::attention::cpu
 #endif

@@ -41,6 +41,7 @@ inline void float_tile(const float* a, size_t lda, const Panels<T>& b, int k, fl
   constexpr int N = P * kPanelVectors;
   V sum[R][N];
   c += column;
+  SIGHTLINE_UNROLL
   for (int r = 0; r < R; r++)
     for (int n = 0; n < N; n++)
       sum[r][n] = kAdd ? V::load(c + static_cast<size_t>(r) * ldc + n * V::kWidth) : V::zero();
@@ -56,6 +57,7 @@ inline void float_tile(const float* a, size_t lda, const Panels<T>& b, int k, fl
       for (int n = 0; n < N; n++) sum[r][n] = V::fma(scalar, row[n], sum[r][n]);
     }
   }
+  SIGHTLINE_UNROLL
   for (int r = 0; r < R; r++)
     for (int n = 0; n < N; n++) sum[r][n].store(c + static_cast<size_t>(r) * ldc + n * V::kWidth);
 }
@@ -195,6 +197,7 @@ inline void integer_tile(const DigitRows& a, int row, const Panels<uint8_t>& b, 
                          size_t ldc, int column, const Grid& grid) {
   constexpr int N = P * kPanelVectors;
   DigitSums<R, N> sums;
+  SIGHTLINE_UNROLL
   for (int r = 0; r < R; r++)
     for (int n = 0; n < N; n++) sums.high[r][n] = sums.low[r][n] = V::no_sums();
   const int8_t* digits = a.high(row);
@@ -207,6 +210,7 @@ inline void integer_tile(const DigitRows& a, int row, const Panels<uint8_t>& b, 
     }
     add_fields<C, 0, R, N>(sums, bytes, digits + i, a.stride);
   }
+  SIGHTLINE_UNROLL
   for (int r = 0; r < R; r++) {
     const int32_t offset = ((C::kBits == 8 ? V::kDotBias : 0) - C::kBias) * a.total[row + r];
     const V scale = V::broadcast(a.scale[row + r]);

@@ -13,3 +13,11 @@
 #include "attention/format/lowrank.h"
 #include "attention/format/rotation.h"
 #include "attention/half.h"
+
+// GCC keeps an array of vectors in registers only if the loops over it are unrolled early, and
+// outermost loops only are where it is told to. Others know by themselves.
+#if defined(__GNUC__) && !defined(__clang__)
+#define SIGHTLINE_UNROLL _Pragma("GCC unroll 8")
+#else
+#define SIGHTLINE_UNROLL
+#endif

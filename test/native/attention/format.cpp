@@ -100,11 +100,11 @@ const std::vector<Extent> kExtents = {{16, 128, 128}, {64, 128, 128},  {80, 128,
 
 void each_sample(auto&& visit) {
   for (const Extent& extent : kExtents) {
-    for (const auto& [name, shape] : kShapes) {
-      CAPTURE(name);
+    for (const auto& named : kShapes) {
+      CAPTURE(named.first);
       CAPTURE(extent.head_dim);
       CAPTURE(extent.tokens);
-      visit(Sample(extent, shape));
+      visit(Sample(extent, named.second));
     }
   }
 }

@@ -1,5 +1,6 @@
 #include <doctest/doctest.h>
 
+#include <cstdlib>
 #include <thread>
 
 #include "attention/cpu/attend.h"
@@ -101,6 +102,9 @@ const std::vector<Case> kCases = {
     {.shape = {1, 14, 2, 64}, .past = 900, .kept = 64},
     {.shape = {1, 6, 2, 128}, .past = 900, .tier = kInt4, .kept = 40},
     {.shape = {20, 4, 2, 80}, .past = 700, .tier = kFp16, .kept = 1, .mask = true},
+    // keys as products
+    {.shape = {1, 14, 2, 64}, .past = 900, .tier = {Format::lowrank, Format::int8}},
+    {.shape = {20, 4, 2, 64}, .past = 500, .window = 128, .tier = {Format::lowrank, Format::fp16}},
     // variants
     {.shape = {5, 4, 2, 64}, .past = 500, .softcap = 30.0f},
     {.shape = {5, 4, 2, 64}, .past = 500, .sinks = true},
@@ -134,20 +138,29 @@ TEST_CASE("every kernel that runs here agrees with the double-precision referenc
   }
 }
 
-TEST_CASE("every pair of formats, at every head size") {
-  for (const Tier tier : test::all_tiers()) {
-    for (const int head_dim : {16, 64, 80, 96, 128, 256}) {
-      const Case given{.shape = {2, 6, 2, head_dim}, .past = 420, .window = 0, .tier = tier};
-      Fixture fixture(given, 1);
-      const auto expected = expect(fixture);
-      CAPTURE(name_of(tier));
-      CAPTURE(head_dim);
-      each_kernel([&](const cpu::Kernel& kernel) {
-        CHECK(largest_difference(run(fixture, kernel, 1), expected) < tolerance_of(given));
-      });
-    }
+namespace {
+
+void check_tier(Tier tier) {
+  for (const int head_dim : {16, 64, 80, 96, 128, 256}) {
+    const Case given{.shape = {2, 6, 2, head_dim}, .past = 420, .window = 0, .tier = tier};
+    Fixture fixture(given, 1);
+    const auto expected = expect(fixture);
+    CAPTURE(name_of(tier));
+    CAPTURE(head_dim);
+    each_kernel([&](const cpu::Kernel& kernel) {
+      CHECK(largest_difference(run(fixture, kernel, 1), expected) < tolerance_of(given));
+    });
   }
 }
+
+}  // namespace
+
+TEST_CASE("every pair of formats at every head size") {
+  for (const Tier tier : test::all_tiers())
+    if (tier.k != Format::lowrank) check_tier(tier);
+}
+
+TEST_CASE("lowrank keys at every head size") { check_tier({Format::lowrank, Format::int8}); }
 
 TEST_CASE("key biases as Qwen2.5 has them do not blow up the rounding of queries") {
   // Every fifth channel is off by 60 standard deviations: logits reach hundreds, where an error of
@@ -200,7 +213,7 @@ TEST_CASE("the reference weighs what the formula weighs") {
   store_values(at_offset<uint16_t>(part.data(), values_offset({}, extent)), extent, 0,
                {v.data(), 16, 2});
   Block block{.first = 0, .tokens = 2, .count = 1, .copies = {}};
-  block.copies[0] = {.data = part.data(), .capacity = 16, .tokens = 2};
+  block.copies[0] = {.data = part.data(), .tier = {}, .capacity = 16, .tokens = 2};
   const int32_t visible = 2;
   float mass[2] = {};
   Problem problem{.shape = {1, 1, 1, 16},
@@ -267,4 +280,13 @@ TEST_CASE("the kernel asked for is the one that runs") {
   for (const cpu::Kernel& kernel : cpu::kernels())
     CHECK((cpu::choose_kernel(kernel.name) != nullptr) == kernel.runs_here());
   CHECK(cpu::choose_kernel()->runs_here());
+}
+
+namespace {
+const char* const kExpectedKernel = std::getenv("SIGHTLINE_EXPECTED_KERNEL");
+}
+
+// Only who starts the test knows which processor this is.
+TEST_CASE("the fastest kernel of the processor is chosen" * doctest::skip(!kExpectedKernel)) {
+  CHECK(cpu::choose_kernel()->name == kExpectedKernel);
 }
