@@ -328,6 +328,25 @@ TEST_CASE(
   CHECK(contents(fixture.sequence) == straight(fixture.sequence.length(), policy));
 }
 
+TEST_CASE("where a step has no room for blocks in two forms, they pass to their level before it") {
+  const Policy policy{
+      .kind = PolicyKind::automatic, .window = 128, .budget = size_t{400} << 10, .step = 256};
+  Fixture fixture(policy, size_t{380} << 10);
+  int rescued = 0;
+  for (;;) {
+    const Status status = append(fixture.sequence, 256);
+    if (status == Status::ok) continue;
+    REQUIRE(status == Status::exhausted);
+    const int32_t end = fixture.sequence.length() + 256;
+    if (!fixture.sequence.make_room(end) || append(fixture.sequence, 256) != Status::ok) break;
+    rescued++;
+    CHECK(contents(fixture.sequence) == straight(end, policy));
+  }
+  CHECK(rescued > 0);
+  Fixture other({.kind = PolicyKind::selective, .window = 128});
+  CHECK_FALSE(other.sequence.make_room(256));
+}
+
 TEST_CASE("a new budget applies at once, and what is coded stays coded") {
   Policy policy{.kind = PolicyKind::automatic, .window = 128, .step = 256};
   Fixture fixture(policy);
