@@ -119,6 +119,13 @@ class Model {
     forget();
   }
 
+  void make_room(int32_t end) {
+    raise(end);
+    for (Block& block : blocks_)
+      for (Form& form : block.forms) form.from = std::min(form.from, length());
+    forget();
+  }
+
   int32_t degraded() const {
     int32_t sum = 0;
     for (const Block& block : blocks_)
