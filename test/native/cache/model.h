@@ -23,7 +23,7 @@ class Model {
 
   /// What one KV head of a layer holds of a block in one form.
   struct Head {
-    std::vector<uint16_t> k, v;  // [head_dim][tokens], [tokens][head_dim]
+    std::vector<uint16_t> k, v;  // [tokens][head_dim]
     std::vector<int32_t> positions;
     bool operator==(const Head&) const = default;
   };
@@ -119,6 +119,13 @@ class Model {
     forget();
   }
 
+  void make_room(int32_t end) {
+    raise(end);
+    for (Block& block : blocks_)
+      for (Form& form : block.forms) form.from = std::min(form.from, length());
+    forget();
+  }
+
   int32_t degraded() const {
     int32_t sum = 0;
     for (const Block& block : blocks_)
@@ -131,20 +138,38 @@ class Model {
                       int32_t head) {
     Head out;
     if (copy.data == nullptr) return out;
-    const auto elements = static_cast<size_t>(g.head_dim * copy.capacity);
-    std::vector<uint16_t> k(elements), v(elements);
-    cache::decode(g, copy, cache::Side::keys, head, k.data());
-    cache::decode(g, copy, cache::Side::values, head, v.data());
-    for (int32_t c = 0; c < g.head_dim; c++)
-      for (int32_t t = 0; t < copy.tokens; t++)
-        out.k.push_back(k[static_cast<size_t>(c * copy.capacity + t)]);
-    out.v.assign(v.begin(), v.begin() + copy.tokens * g.head_dim);
+    const attention::Extent extent = copy.extent(g.head_dim);
+    for (const cache::Side side : {cache::Side::keys, cache::Side::values}) {
+      std::vector<uint16_t> halves(attention::area(g.head_dim, copy.capacity));
+      cache::decode(g, copy, side, head, halves.data());
+      (side == cache::Side::keys ? out.k : out.v) = rows_of(halves, extent, side);
+    }
     for (int32_t t = 0; t < copy.tokens; t++)
       out.positions.push_back(attention::position_of(block, copy, head, t));
     return out;
   }
 
  private:
+  /// Rows [tokens][head_dim] out of the layout of the fp16 format, and into it.
+  static std::vector<uint16_t> rows_of(const std::vector<uint16_t>& halves,
+                                       const attention::Extent& extent, cache::Side side) {
+    const auto index = side == cache::Side::keys ? attention::key_index : attention::value_index;
+    std::vector<uint16_t> rows;
+    for (int t = 0; t < extent.tokens; t++)
+      for (int c = 0; c < extent.head_dim; c++) rows.push_back(halves[index(extent, t, c)]);
+    return rows;
+  }
+  static std::vector<uint16_t> laid_out(const std::vector<uint16_t>& rows,
+                                        const attention::Extent& extent, cache::Side side) {
+    const auto index = side == cache::Side::keys ? attention::key_index : attention::value_index;
+    std::vector<uint16_t> halves(rows.size());
+    for (int t = 0; t < extent.tokens; t++)
+      for (int c = 0; c < extent.head_dim; c++)
+        halves[index(extent, t, c)] =
+            rows[attention::area(t, extent.head_dim) + static_cast<size_t>(c)];
+    return halves;
+  }
+
   using Mass = std::vector<std::vector<std::vector<float>>>;  // [layer][head][position]
 
   bool decides_from_data() const { return policy_.decides_from_data(); }
@@ -183,14 +208,10 @@ class Model {
       const cache::Geometry g = geometries_[l];
       for (int32_t h = 0; h < g.kv_heads; h++) {
         Head& head = block.forms[0].layers[l][static_cast<size_t>(h)];
-        const auto n = head.positions.size();
-        std::vector<uint16_t> k;
         for (int32_t c = 0; c < g.head_dim; c++) {
-          for (size_t t = 0; t < n; t++) k.push_back(head.k[static_cast<size_t>(c) * n + t]);
-          k.push_back(half(token, l, cache::Side::keys, h, c));
+          head.k.push_back(half(token, l, cache::Side::keys, h, c));
           head.v.push_back(half(token, l, cache::Side::values, h, c));
         }
-        head.k = k;
         head.positions.push_back(position);
       }
     }
@@ -216,13 +237,10 @@ class Model {
 
   static Head picked(const Head& head, int32_t head_dim, const std::vector<int32_t>& tokens) {
     Head out;
-    const size_t n = head.positions.size();
-    for (int32_t c = 0; c < head_dim; c++)
-      for (const int32_t t : tokens)
-        out.k.push_back(head.k[static_cast<size_t>(c) * n + static_cast<size_t>(t)]);
     for (const int32_t t : tokens) {
-      const auto row = head.v.begin() + static_cast<ptrdiff_t>(t) * head_dim;
-      out.v.insert(out.v.end(), row, row + head_dim);
+      const auto row = static_cast<ptrdiff_t>(t) * head_dim;
+      out.k.insert(out.k.end(), head.k.begin() + row, head.k.begin() + row + head_dim);
+      out.v.insert(out.v.end(), head.v.begin() + row, head.v.begin() + row + head_dim);
       out.positions.push_back(head.positions[static_cast<size_t>(t)]);
     }
     return out;
@@ -259,14 +277,18 @@ class Model {
         const bool all = kept[0].size() == static_cast<size_t>(kBlock);
         if (!all || was.v != level->v) {
           std::vector<std::byte> bytes(attention::value_bytes(level->v, extent));
-          attention::encode_values(level->v, head.v.data(), bytes.data(), extent);
-          attention::decode_values(level->v, bytes.data(), head.v.data(), extent);
+          auto halves = laid_out(head.v, extent, cache::Side::values);
+          attention::encode_values(level->v, halves.data(), bytes.data(), extent);
+          attention::decode_values(level->v, bytes.data(), halves.data(), extent);
+          head.v = rows_of(halves, extent, cache::Side::values);
         }
         extent.rank = rank;
         if (!all || was.k != level->k) {
           std::vector<std::byte> bytes(attention::key_bytes(level->k, extent));
-          attention::encode_keys(level->k, head.k.data(), bytes.data(), extent);
-          attention::decode_keys(level->k, bytes.data(), head.k.data(), extent);
+          auto halves = laid_out(head.k, extent, cache::Side::keys);
+          attention::encode_keys(level->k, halves.data(), bytes.data(), extent);
+          attention::decode_keys(level->k, bytes.data(), halves.data(), extent);
+          head.k = rows_of(halves, extent, cache::Side::keys);
         }
       }
       next.layers.back() = heads;
@@ -278,9 +300,11 @@ class Model {
     if (tier.k != attention::Format::lowrank) return 0;
     if (policy_.rank > 0) return std::min(policy_.rank, g.head_dim);
     int32_t rank = 0;
+    const attention::Extent extent{g.head_dim, kBlock, kBlock};
     for (const Head& head : heads)
-      rank = std::max(rank, attention::rank_for_energy(head.k.data(), {g.head_dim, kBlock, kBlock},
-                                                       static_cast<double>(policy_.energy)));
+      rank = std::max(rank,
+                      attention::rank_for_energy(laid_out(head.k, extent, cache::Side::keys).data(),
+                                                 extent, static_cast<double>(policy_.energy)));
     return (rank + 3) / 4 * 4;
   }
 

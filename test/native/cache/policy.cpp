@@ -58,10 +58,10 @@ TEST_CASE("windows by tier") {
   CHECK(cache::default_window({.kind = PolicyKind::selective}) == 256);
   CHECK(cache::default_window(
             {.kind = PolicyKind::selective, .tier = {Format::fp8, Format::fp8}}) == 256);
-  CHECK(cache::default_window({.kind = PolicyKind::selective, .tier = kK8V4}) == 1024);
-  CHECK(cache::default_window({.kind = PolicyKind::h2o, .tier = kInt4}) == 1024);
-  CHECK(cache::default_window({.kind = PolicyKind::hierarchical}) == 1024);
-  CHECK(cache::default_window({.kind = PolicyKind::compressed}) == 1024);
+  CHECK(cache::default_window({.kind = PolicyKind::selective, .tier = kK8V4}) == 896);
+  CHECK(cache::default_window({.kind = PolicyKind::h2o, .tier = kInt4}) == 896);
+  CHECK(cache::default_window({.kind = PolicyKind::hierarchical}) == 896);
+  CHECK(cache::default_window({.kind = PolicyKind::compressed}) == 896);
 }
 
 TEST_CASE("names") {

@@ -245,9 +245,15 @@ void run(const Policy& policy, const Geometries& geometries, uint32_t seed,
         break;
       case 6:
         if (policy.kind == PolicyKind::automatic && options.pool_budget == 0) {
-          const auto budget = static_cast<size_t>(below(600)) << 10;
-          REQUIRE(pair.sequence->set_budget(budget) == Status::ok);
-          pair.model.set_budget(budget);
+          if (below(2) == 0) {
+            const auto budget = static_cast<size_t>(below(600)) << 10;
+            REQUIRE(pair.sequence->set_budget(budget) == Status::ok);
+            pair.model.set_budget(budget);
+          } else {
+            const int32_t end = length + below(300);
+            REQUIRE(pair.sequence->make_room(end));
+            pair.model.make_room(end);
+          }
         }
         break;
       case 7:
