@@ -6,7 +6,9 @@ import { uniformStream } from '../test/fixtures/models/weights.ts';
 /** Ours, by the names that their cases have. A row here is all that a further cache takes. */
 export const ours: ReadonlyMap<string, CacheOptions> = new Map<string, CacheOptions>([
   ['full', { policy: 'full' }],
-  ['int8', { policy: 'selective', sink: 16, window: 256 }],
+  ['int8', { policy: 'selective' }],
+  ['k8v4', { policy: 'selective', tier: 'k8v4' }],
+  ['int4', { policy: 'selective', tier: 'int4' }],
 ]);
 
 export type StockOptions = Extract<CacheOptions, { readonly policy: 'stock' }>;
