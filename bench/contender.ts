@@ -1,10 +1,7 @@
 /** What takes part in a benchmark of speed: a cache on a loaded model. */
-import { spawn } from 'node:child_process';
-import { createInterface } from 'node:readline';
 import type { CacheOptions, NativeEngine } from '../sidecar/engine/addon.ts';
-import { loadAddon } from '../sidecar/engine/load.ts';
 import { anyTokens, goTo, loadEngine, ours, stock, type StockOptions } from './engine.ts';
-import { nativeProgram } from './native.ts';
+import { llamaLibraries, startNative } from './native.ts';
 
 export interface Contender {
   /** Makes the cache hold `depth` tokens: fills it up, or takes back what was appended. */
@@ -58,34 +55,17 @@ async function loadStock(
   { type, flashAttention }: StockOptions,
   { modelPath, threads, contextTokens }: ContenderOptions,
 ): Promise<Contender> {
-  const loaded = loadAddon();
-  if (!loaded.ok) throw new Error(loaded.error.message);
-  const settings = {
+  const child = await startNative('stock', {
     model: modelPath,
-    libraries: loaded.value.librariesPath,
+    libraries: llamaLibraries(),
     type,
     'flash-attention': flashAttention ? 'on' : 'off',
     threads,
     context: contextTokens,
-  };
-  const args = Object.entries(settings).flatMap(([name, value]) => [`--${name}`, String(value)]);
-  const child = spawn(await nativeProgram(), ['stock', ...args], {
-    stdio: ['pipe', 'pipe', 'inherit'],
   });
-  const ended = new Promise((resolve) => child.once('close', resolve));
-  child.stdin.on('error', () => undefined); // that it has ended shows in the missing answer
-  const answers = createInterface(child.stdout)[Symbol.asyncIterator]();
-  const ask = async (command: string): Promise<void> => {
-    child.stdin.write(`${command}\n`);
-    const { done } = await answers.next();
-    if (done === true) throw new Error(`stock llama.cpp ended at "${command}"`);
-  };
   return {
-    goTo: (depth) => ask(`go ${depth}`),
-    evaluate: (tokens) => ask(`evaluate ${tokens}`),
-    close: async () => {
-      child.stdin.end();
-      await ended;
-    },
+    goTo: async (depth) => void (await child.ask(`go ${depth}`)),
+    evaluate: async (tokens) => void (await child.ask(`evaluate ${tokens}`)),
+    close: () => child.close(),
   };
 }

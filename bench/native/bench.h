@@ -22,6 +22,13 @@ class Arguments {
 /// Read bandwidth of memory. Prints one JSON object.
 void bandwidth(const Arguments& arguments);
 
+/// Our attention, and ggml's, alone (attention.h).
+void own_attention(const Arguments& arguments);
+void ggml_attention(const Arguments& arguments);
+
+/// Names of the kernels that run here, fastest first. Prints one JSON object.
+void list_kernels(const Arguments& arguments);
+
 /// Stock llama.cpp at depth. Answers commands from standard input until that ends.
 void stock(const Arguments& arguments);
 

@@ -13,7 +13,11 @@ struct Command {
   void (*run)(const Arguments&);
 };
 
-constexpr Command kCommands[] = {{"bandwidth", bandwidth}, {"stock", stock}};
+constexpr Command kCommands[] = {{"attention", own_attention},
+                                 {"bandwidth", bandwidth},
+                                 {"ggml-attention", ggml_attention},
+                                 {"kernels", list_kernels},
+                                 {"stock", stock}};
 
 }  // namespace
 

@@ -13,13 +13,13 @@
 #include <algorithm>
 #include <cstdint>
 #include <iostream>
-#include <map>
 #include <memory>
 #include <sstream>
 #include <stdexcept>
 #include <vector>
 
 #include "bench.h"
+#include "cache_type.h"
 #include "llama.h"
 
 namespace sightline::bench {
@@ -36,14 +36,6 @@ struct Free {
 
 void log_errors(ggml_log_level level, const char* text, void*) {
   if (level == GGML_LOG_LEVEL_ERROR) std::cerr << text;
-}
-
-ggml_type cache_type(const std::string& name) {
-  static const std::map<std::string, ggml_type> types = {
-      {"f16", GGML_TYPE_F16}, {"q8_0", GGML_TYPE_Q8_0}, {"q4_0", GGML_TYPE_Q4_0}};
-  const auto found = types.find(name);
-  if (found == types.end()) throw std::invalid_argument("--type is f16, q8_0 or q4_0");
-  return found->second;
 }
 
 class Stock {

@@ -7,7 +7,8 @@ template <typename Dot>
 struct Vector256 : Dot {
   static constexpr int kWidth = 8;
   static constexpr int kRows = 6;         // 12 sums, 2 rows of b and a broadcast fit 16 registers
-  static constexpr int kIntegerRows = 2;  // 8 sums, 2 codes, digits, products and a constant
+  static constexpr int kSums = 8;  // beside 2 codes, digits, products and a constant
+  static constexpr int kIntegerPanels = 1;
   static constexpr int kPanels = 1;
   static constexpr int kDotBias = 0;
   using V = Vector256;

@@ -7,7 +7,8 @@ template <typename Dot>
 struct Vector512 : Dot {
   static constexpr int kWidth = 16;
   static constexpr int kRows = 8;  // 16 sums of 32 registers
-  static constexpr int kIntegerRows = 4;
+  static constexpr int kSums = 28;  // beside 2 codes and digits
+  static constexpr int kIntegerPanels = 2;
   static constexpr int kPanels = 2;
   static constexpr int kDotBias = 0;
   using V = Vector512;

@@ -17,7 +17,7 @@
 //   combine(high, low, offset) = 128 * high + low + offset, as floats
 //   cut(numbers[4], high, low, sums): rounds the numbers, stores their digits, and adds them up
 //     somehow over the sums'; sum(sums)
-//   V::kIntegerRows rows of an integer product's register tile; its panels are kPanels too
+//   V::kSums, V::kIntegerPanels registers for the sums of an integer product's tile, its panels
 
 struct Half {
   uint16_t bits;
@@ -56,6 +56,12 @@ inline V exp2_nonpositive(V x) {
   return V::scale2(p, n);
 }
 
+inline float exp2_of(float x) {
+  float lanes[V::kWidth];
+  exp2_nonpositive(V::broadcast(x)).store(lanes);
+  return lanes[0];
+}
+
 template <typename T>
 inline float dot(const float* x, const T* y, int count) {
   V sum = V::zero();
@@ -70,6 +76,8 @@ struct Rows {
   const float* queries;  // [count][head_dim], scaled
   float* temporary;      // [count][head_dim]
   float* logits;         // [count][kBlockTokens], then weights
+  float* peak;           // [count] none of a row's weights is larger
+  float* mass;           // [count] their sum
   DigitRows numbers;
   DigitRows rotated;  // [groups][count] of the rotated queries, where a block needs them
   Grid grid;          // of the block at hand
@@ -79,7 +87,8 @@ struct Rows {
   float* logits_row(int r) const { return logits + area(r, kBlockTokens); }
   DigitRows rotated_group(int g) const {
     const size_t first = area(g, count);
-    return {rotated.digits + 2 * first * rotated.stride, rotated.stride, rotated.scale + first,
+    return {rotated.tile,          rotated.digits + area(g, rounded_up(count, 16)) * 2 * rotated.room,
+            rotated.room,          rotated.scale + first,
             rotated.total + first, rotated.bias + first};
   }
 };
@@ -96,7 +105,7 @@ inline void int8_logits(const Rows& rows, const std::byte* k, const Int8Keys& la
   load_grid(at<Half>(k, layout.scale), rows.head_dim, rows.grid.factor);
   load_grid(at<Half>(k, layout.zero), rows.head_dim, rows.grid.zero);
   for (int r = 0; r < rows.count; r++)
-    fold_numbers<true>(rows.numbers, r, rows.query(r), rows.grid, rows.head_dim, rows.temporary);
+    fold_numbers(rows.numbers, r, rows.query(r), rows.grid, rows.head_dim, rows.temporary);
   const size_t panel = area(rows.head_dim, kLanes);
   integer_product<Codes<8, 0>, Result::rows>(
       rows.count, rows.numbers, panels<uint8_t>(k + layout.codes, panel, next), rows.head_dim,
@@ -174,20 +183,19 @@ inline void grouped_values(const Rows& rows, const std::byte* v, const GroupedLa
   const size_t head_dim = static_cast<size_t>(rows.head_dim);
   load_grid(at<Half>(v, layout.mean), rows.head_dim, rows.grid.factor);
   for (int r = 0; r < rows.count; r++) {
-    V weight = V::zero();
-    for (int t = 0; t < padded; t += V::kWidth)
-      weight = V::add(weight, V::load(rows.logits_row(r) + t));
-    const V total = V::broadcast(V::sum(weight));
+    const V total = V::broadcast(rows.mass[r]);
     float* sums = o + area(r, rows.head_dim);
     for (int c = 0; c < rows.head_dim; c += V::kWidth)
       V::fma(total, V::load(rows.grid.factor + c), V::load(sums + c)).store(sums + c);
   }
   const size_t panel = area(capacity, kLanes) * C::kBits / 8;
   for (int g = 0; g < layout.groups; g++) {
-    load_grid(at<Half>(v, layout.scale) + area(g, capacity), padded, rows.grid.factor);
-    load_grid(at<Half>(v, layout.zero) + area(g, capacity), padded, rows.grid.zero);
+    const float largest =
+        load_runs(at<Half>(v, layout.scale) + area(g, capacity), padded, rows.grid.factor);
+    load_runs(at<Half>(v, layout.zero) + area(g, capacity), padded, rows.grid.zero);
     for (int r = 0; r < rows.count; r++)
-      fold_numbers<true>(rows.numbers, r, rows.logits_row(r), rows.grid, padded, rows.temporary);
+      fold_weights<true>(rows.numbers, r, rows.logits_row(r), rows.peak[r], rows.grid, largest,
+                         padded);
     const int first = g * layout.group;
     integer_product<C, Result::add>(
         rows.count, rows.numbers,
@@ -220,9 +228,10 @@ inline void multiply_values(const Rows& rows, const Copy& copy, const std::byte*
     case Format::int8: {
       const Int8Values layout(extent);
       const int padded = rounded_up(tokens, kTokenGranule);
-      load_grid(at<Half>(v, layout.scale), padded, rows.grid.factor);
+      const float largest = load_runs(at<Half>(v, layout.scale), padded, rows.grid.factor);
       for (int r = 0; r < rows.count; r++)
-        fold_numbers<false>(rows.numbers, r, rows.logits_row(r), rows.grid, padded, rows.temporary);
+        fold_weights<false>(rows.numbers, r, rows.logits_row(r), rows.peak[r], rows.grid, largest,
+                            padded);
       integer_product<Codes<8, kInt8ValueBias>, Result::add>(
           rows.count, rows.numbers, panels<uint8_t>(v + layout.codes, panel, next), padded, o,
           head_dim, rows.head_dim, rows.grid);
@@ -264,19 +273,18 @@ inline void complete(float* logits, int seen, int padded, const Additions& addit
   }
 }
 
-/// Turns logits into weights factor * 2^(logit - m), and returns their sum.
-inline float weigh(float* logits, int seen, int padded, const Additions& additions, float m,
-                   float factor) {
+/// Turns logits into weights 2^(logit - m), and returns their sum. Up to a whole run of digits there
+/// are zeros behind them.
+inline float weigh(float* logits, int seen, int padded, const Additions& additions, float m) {
   constexpr uint16_t kHidden = 0xfc00;  // -infinity
   const V top = V::broadcast(m);
-  const V factors = V::broadcast(factor);
   V total = V::zero();
   for (int t = 0; t < padded; t += V::kWidth) {
-    V weight = exp2_nonpositive(V::sub(V::load(logits + t), top));
-    weight = V::mul(weight, factors);
+    const V weight = exp2_nonpositive(V::sub(V::load(logits + t), top));
     weight.store(logits + t);
     total = V::add(total, weight);
   }
+  for (int t = padded; t < rounded_up(padded, kDigitRun); t++) logits[t] = 0.0f;
   if (seen == padded && additions.mask == nullptr) return V::sum(total);
 
   // A hidden token weighs nothing, not 2^-126.
@@ -289,26 +297,32 @@ inline float weigh(float* logits, int seen, int padded, const Additions& additio
 }
 
 /// Takes a block's logits into a row's state, and turns them into weights.
-inline void soften(float* logits, int seen, int padded, const Additions& additions, int head_dim,
-                   float* m, float* l, float* o) {
+inline void soften(const Rows& rows, int r, int seen, int padded, const Additions& additions,
+                   const State& state) {
   constexpr float kNone = -std::numeric_limits<float>::infinity();
+  float* logits = rows.logits_row(r);
   complete(logits, seen, padded, additions);
   V largest = V::broadcast(kNone);
   for (int t = 0; t < padded; t += V::kWidth) largest = V::max(largest, V::load(logits + t));
   const float block_m = V::largest(largest);
-  const float new_m = block_m > *m ? block_m : *m;
+  const float old_m = state.m[r];
+  const float new_m = block_m > old_m ? block_m : old_m;
+  rows.peak[r] = rows.mass[r] = 0.0f;
   if (new_m == kNone) {
-    for (int t = 0; t < padded; t++) logits[t] = 0.0f;
+    for (int t = 0; t < rounded_up(padded, kDigitRun); t++) logits[t] = 0.0f;
     return;
   }
-  if (new_m != *m) {
-    const float rescale = std::exp2(*m - new_m);  // 2^-infinity = 0: the empty state
-    *l *= rescale;
-    for (int c = 0; c < head_dim; c += V::kWidth)
+  if (new_m != old_m) {
+    const float rescale = std::exp2(old_m - new_m);  // 2^-infinity = 0: the empty state
+    float* o = state.o + area(r, rows.head_dim);
+    state.l[r] *= rescale;
+    for (int c = 0; c < rows.head_dim; c += V::kWidth)
       V::mul(V::load(o + c), V::broadcast(rescale)).store(o + c);
-    *m = new_m;
+    state.m[r] = new_m;
   }
-  *l += weigh(logits, seen, padded, additions, new_m, 1.0f);
+  rows.peak[r] = exp2_of(block_m - new_m);
+  rows.mass[r] = weigh(logits, seen, padded, additions, new_m);
+  state.l[r] += rows.mass[r];
 }
 
 /// Cuts the scratch memory of a tile up; scratch_floats gives its size.
@@ -321,18 +335,21 @@ inline Rows rows_in(float* scratch, int count, int head_dim, float*& queries) {
   };
   const size_t widest = widest_row(head_dim);
   queries = take(rows * static_cast<size_t>(head_dim));
-  Rows whole{count, head_dim, queries, take(rows * widest), take(rows * kBlockTokens), {}, {}, {}};
+  Rows whole{count, head_dim, queries, take(rows * widest), take(rows * kBlockTokens),
+             take(rows), take(rows), {}, {}, {}};
+  const int tiles = (count + kIntegerRows - 1) / kIntegerRows;
+  whole.numbers.tile = whole.rotated.tile = (count + tiles - 1) / tiles;
   whole.numbers.scale = take(rows);
   whole.numbers.bias = take(rows);
   whole.numbers.total = reinterpret_cast<int32_t*>(take(rows));
-  whole.numbers.stride = widest;
+  whole.numbers.room = widest;
   whole.numbers.digits = reinterpret_cast<int8_t*>(take(rows * widest / 2));
   whole.grid = {take(widest), take(widest)};
   const size_t groups = static_cast<size_t>(head_dim / int4_group(head_dim));
   whole.rotated.scale = take(rows * groups);
   whole.rotated.bias = take(rows * groups);
   whole.rotated.total = reinterpret_cast<int32_t*>(take(rows * groups));
-  whole.rotated.stride = widest;
+  whole.rotated.room = widest;
   whole.rotated.digits = reinterpret_cast<int8_t*>(take(rows * groups * widest / 2));
   return whole;
 }
@@ -435,9 +452,8 @@ void attend(const Problem& problem, int kv_head, Tile tile, std::span<const Bloc
     const int padded = rounded_up(tokens, kTokenGranule);
     multiply_keys(rows, copy, pass.keys_of(block), pass.values_of(block), padded);
     for (int r = 0; r < rows.count; r++)
-      soften(rows.logits_row(r), pass.seen_by(pass.token_of(r), block), padded,
-             pass.additions(r, block), head_dim, state.m + r, state.l + r,
-             state.o + area(r, head_dim));
+      soften(rows, r, pass.seen_by(pass.token_of(r), block), padded, pass.additions(r, block),
+             state);
     const bool is_last = &block == &blocks.back();
     multiply_values(rows, copy, pass.values_of(block),
                     is_last ? nullptr : pass.keys_of((&block)[1]), tokens, state.o);
@@ -460,9 +476,9 @@ void observe(const Problem& problem, int kv_head, Tile tile, float* scratch, con
       const Additions additions = pass.additions(r, block);
       complete(logits, seen, padded, additions);
       const float share = state.l[r] > 0.0f ? 1.0f / state.l[r] : 0.0f;
-      weigh(logits, seen, padded, additions, state.m[r], share);
+      weigh(logits, seen, padded, additions, state.m[r]);
       const int skipped = most(0, received.first - block.first);
-      for (int t = skipped; t < seen; t++) mass[block.first + t - received.first] += logits[t];
+      for (int t = skipped; t < seen; t++) mass[block.first + t - received.first] += share * logits[t];
     }
   }
 }

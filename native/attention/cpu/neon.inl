@@ -7,7 +7,8 @@ template <typename Dot>
 struct Vector128 : Dot {
   static constexpr int kWidth = 4;
   static constexpr int kRows = 6;         // 24 sums, 4 vectors of b and a broadcast of 32 registers
-  static constexpr int kIntegerRows = 2;  // 16 sums, 4 bytes, 4 codes, digits, products, constants
+  static constexpr int kSums = 16;  // beside 4 bytes, 4 codes, digits, products, constants
+  static constexpr int kIntegerPanels = 1;
   static constexpr int kPanels = 1;
   static constexpr int kDotBias = 128;
   using V = Vector128;

@@ -18,7 +18,8 @@ struct E4m3;
 struct V {
   static constexpr int kWidth = 16;
   static constexpr int kRows = 7;  // GCC does not unroll more
-  static constexpr int kIntegerRows = 4;
+  static constexpr int kSums = 8;
+  static constexpr int kIntegerPanels = 1;
   static constexpr int kPanels = 1;
   static constexpr int kDotBias = 0;
   float lane[kWidth];

@@ -96,15 +96,24 @@ inline constexpr float kLargestNumber = 64 * 128 + 63;
 /// Numbers are cut up in runs of four vectors; buffers hold whole runs.
 inline constexpr int kDigitRun = 4 * V::kWidth;
 
-/// Rows of digits for one integer product.
+/// Panels of an integer product's register tile where there are rows enough, and the most rows:
+/// together their sums fill V::kSums registers.
+inline constexpr int kIntegerRows = V::kSums / (2 * V::kIntegerPanels * kPanelVectors);
+
+/// Rows of digits for one integer product. What a register tile reads at a time lies side by side.
 struct DigitRows {
-  int8_t* digits;  // [rows][2][stride]: high digits, then low ones
-  size_t stride;
+  int tile;        // rows of a register tile, at most kIntegerRows
+  int8_t* digits;  // [rows / tile][room / kDigitRun][tile][2][kDigitRun], high digits first
+  size_t room;     // elements of a row, whole runs
   float* scale;    // [rows]
   int32_t* total;  // [rows] sum of the row's numbers
   float* bias;     // [rows] added to each of the row's results
 
-  int8_t* high(int row) const { return digits + 2 * static_cast<size_t>(row) * stride; }
+  size_t run_step() const { return area(tile, 2 * kDigitRun); }
+  /// The row's first run of high digits; the low ones follow; the next run is run_step() on.
+  int8_t* row(int r) const {
+    return digits + area(r / tile, tile) * 2 * room + area(r % tile, 2 * kDigitRun);
+  }
 };
 
 /// The grids of codes, in floats: element = zero + factor * code. Of keys by channel, of values by
@@ -118,24 +127,34 @@ inline void load_grid(const Half* halves, int count, float* grid) {
   for (int i = 0; i < count; i += V::kWidth) V::load(halves + i).store(grid + i);
 }
 
-/// Makes a row's numbers of `count` elements (whole runs) whose largest magnitude is `largest`.
+/// The same up to whole runs, with zeros from `count` on; returns the largest magnitude.
+inline float load_runs(const Half* halves, int count, float* grid) {
+  V largest = V::zero();
+  for (int i = 0; i < rounded_up(count, kDigitRun); i += V::kWidth) {
+    const V values = i < count ? V::load(halves + i) : V::zero();
+    values.store(grid + i);
+    largest = V::max(largest, V::magnitude(values));
+  }
+  return V::largest(largest);
+}
+
+/// Makes a row's numbers of `count` elements (whole runs) of magnitude at most `largest`.
 inline void set_numbers(const DigitRows& rows, int row, const float* elements, int count,
                         float largest) {
   const V inverse = V::broadcast(largest > 0.0f ? kLargestNumber / largest : 0.0f);
-  int8_t* high = rows.high(row);
+  int8_t* run = rows.row(row);
   V::Sums total = V::no_sums();
-  for (int i = 0; i < count; i += kDigitRun) {
+  for (int i = 0; i < count; i += kDigitRun, run += rows.run_step()) {
     V four[4];
     for (int n = 0; n < 4; n++) four[n] = V::mul(V::load(elements + i + n * V::kWidth), inverse);
-    total = V::cut(four, high + i, high + rows.stride + i, total);
+    total = V::cut(four, run, run + kDigitRun, total);
   }
   rows.total[row] = V::sum(total);
   rows.scale[row] = largest / kLargestNumber;
 }
 
-/// Makes a row's numbers of x * factor and, where the grid has zero points, its bias of x * zero.
-/// `count` is a multiple of 16; `products` has room for a whole number of runs.
-template <bool kHasZero>
+/// Makes a row's numbers of x * factor and its bias of x * zero. `count` is a multiple of 16;
+/// `products` has room for a whole number of runs.
 inline void fold_numbers(const DigitRows& rows, int row, const float* x, const Grid& grid,
                          int count, float* products) {
   V most = V::zero();
@@ -145,11 +164,36 @@ inline void fold_numbers(const DigitRows& rows, int row, const float* x, const G
     const V product = V::mul(element, V::load(grid.factor + i));
     product.store(products + i);
     most = V::max(most, V::magnitude(product));
-    if constexpr (kHasZero) bias = V::fma(element, V::load(grid.zero + i), bias);
+    bias = V::fma(element, V::load(grid.zero + i), bias);
   }
   const int padded = rounded_up(count, kDigitRun);
   for (int i = count; i < padded; i += V::kWidth) V::zero().store(products + i);
   set_numbers(rows, row, products, padded, V::largest(most));
+  rows.bias[row] = V::sum(bias);
+}
+
+/// The same of weights in [0, peak], in one go. `largest` is the largest factor. Weights and grid have
+/// zeros beyond `count`, up to whole runs.
+template <bool kHasZero>
+inline void fold_weights(const DigitRows& rows, int row, const float* weights, float peak,
+                         const Grid& grid, float largest, int count) {
+  const float bound = peak * largest;
+  const V inverse = V::broadcast(bound > 0.0f ? kLargestNumber / bound : 0.0f);
+  int8_t* run = rows.row(row);
+  V::Sums total = V::no_sums();
+  V bias = V::zero();
+  for (int i = 0; i < count; i += kDigitRun, run += rows.run_step()) {
+    V four[4];
+    for (int n = 0; n < 4; n++) {
+      const int at = i + n * V::kWidth;
+      const V weight = V::load(weights + at);
+      four[n] = V::mul(V::mul(weight, V::load(grid.factor + at)), inverse);
+      if constexpr (kHasZero) bias = V::fma(weight, V::load(grid.zero + at), bias);
+    }
+    total = V::cut(four, run, run + kDigitRun, total);
+  }
+  rows.total[row] = V::sum(total);
+  rows.scale[row] = bound / kLargestNumber;
   rows.bias[row] = kHasZero ? V::sum(bias) : 0.0f;
 }
 
@@ -178,18 +222,18 @@ struct DigitSums {
 
 /// Adds up the rows of one run that the field at kShift holds, and those of the fields above it.
 template <typename C, int kShift, int R, int N>
-inline void add_fields(DigitSums<R, N>& sums, const V::Bytes (&bytes)[N], const int8_t* digits,
-                       size_t stride) {
+inline void add_fields(DigitSums<R, N>& sums, const V::Bytes (&bytes)[N], const int8_t* digits) {
   V::Fields codes[N];
   for (int n = 0; n < N; n++) codes[n] = V::template field<C::kBits, kShift>(bytes[n]);
+  SIGHTLINE_UNROLL
   for (int r = 0; r < R; r++) {
-    const V::Digits high = V::load_digits(digits + 2 * static_cast<size_t>(r) * stride);
+    const V::Digits high = V::load_digits(digits + 2 * r * kDigitRun);
     for (int n = 0; n < N; n++) sums.high[r][n] = V::dot4(sums.high[r][n], codes[n], high);
-    const V::Digits low = V::load_digits(digits + (2 * static_cast<size_t>(r) + 1) * stride);
+    const V::Digits low = V::load_digits(digits + (2 * r + 1) * kDigitRun);
     for (int n = 0; n < N; n++) sums.low[r][n] = V::dot4(sums.low[r][n], codes[n], low);
   }
   if constexpr (kShift + C::kBits < 8)
-    add_fields<C, kShift + C::kBits, R, N>(sums, bytes, digits + 4, stride);
+    add_fields<C, kShift + C::kBits, R, N>(sums, bytes, digits + 4);
 }
 
 template <typename C, Result kResult, int R, int P>
@@ -200,15 +244,20 @@ inline void integer_tile(const DigitRows& a, int row, const Panels<uint8_t>& b, 
   SIGHTLINE_UNROLL
   for (int r = 0; r < R; r++)
     for (int n = 0; n < N; n++) sums.high[r][n] = sums.low[r][n] = V::no_sums();
-  const int8_t* digits = a.high(row);
-  for (int i = 0; i < k; i += C::kRun) {
-    V::Bytes bytes[N];
-    for (int n = 0; n < N; n++) {
-      const uint8_t* codes = b.at<4 * kLanes>(column, i / C::kRun, n);
-      bytes[n] = V::load_bytes(codes);
-      if (n % kPanelVectors == 0) b.fetch(codes);
+  const uint8_t* codes = b.template at<4 * kLanes>(column, 0, 0);
+  const int8_t* run = a.row(row);
+  for (; k > 0; k -= kDigitRun, run += a.run_step()) {
+    const int8_t* const end = run + least(kDigitRun, k);
+    for (const int8_t* digits = run; digits < end; digits += C::kRun, codes += 4 * kLanes) {
+      V::Bytes bytes[N];
+      for (int n = 0; n < N; n++) {
+        const uint8_t* vector = codes + static_cast<size_t>(n / kPanelVectors) * b.stride +
+                                n % kPanelVectors * 4 * V::kWidth;
+        bytes[n] = V::load_bytes(vector);
+        if (n % kPanelVectors == 0) b.fetch(vector);
+      }
+      add_fields<C, 0, R, N>(sums, bytes, digits);
     }
-    add_fields<C, 0, R, N>(sums, bytes, digits + i, a.stride);
   }
   SIGHTLINE_UNROLL
   for (int r = 0; r < R; r++) {
@@ -237,9 +286,12 @@ inline void integer_rows(int rows, const DigitRows& a, int row, const Panels<uin
   if constexpr (R > 1) {
     if (rows < R) return integer_rows<C, kResult, R - 1>(rows, a, row, b, k, c, ldc, columns, grid);
   }
+  // Few rows take several panels at a time, or each sum would wait for the one before it.
+  constexpr int kPossible = V::kSums / (2 * kPanelVectors * R);
+  constexpr int P = kPossible >= 4 ? 4 : kPossible >= 2 ? 2 : 1;
   int n = 0;
-  for (; n + V::kPanels * kLanes <= columns; n += V::kPanels * kLanes)
-    integer_tile<C, kResult, R, V::kPanels>(a, row, b, k, c, ldc, n, grid);
+  for (; P > 1 && n + P * kLanes <= columns; n += P * kLanes)
+    integer_tile<C, kResult, R, P>(a, row, b, k, c, ldc, n, grid);
   for (; n < columns; n += kLanes) integer_tile<C, kResult, R, 1>(a, row, b, k, c, ldc, n, grid);
 }
 
@@ -248,9 +300,10 @@ inline void integer_rows(int rows, const DigitRows& a, int row, const Panels<uin
 template <typename C, Result kResult>
 inline void integer_product(int rows, const DigitRows& a, Panels<uint8_t> b, int k, float* c,
                             size_t ldc, int columns, const Grid& grid) {
-  each_chunk<V::kIntegerRows>(rows, [&](int first, int count) {
-    integer_rows<C, kResult, V::kIntegerRows>(
-        count, a, first, b, k, c + static_cast<size_t>(first) * ldc, ldc, columns, grid);
+  for (int first = 0; first < rows; first += a.tile) {
+    integer_rows<C, kResult, kIntegerRows>(least(a.tile, rows - first), a, first, b, k,
+                                           c + static_cast<size_t>(first) * ldc, ldc, columns,
+                                           grid);
     b.ahead = 0;
-  });
+  }
 }
