@@ -7,7 +7,7 @@ template <typename Dot>
 struct Vector256 : Dot {
   static constexpr int kWidth = 8;
   static constexpr int kRows = 6;         // 12 sums, 2 rows of b and a broadcast fit 16 registers
-  static constexpr int kSums = 8;  // beside 2 codes, digits, products and a constant
+  static constexpr int kIntegerRegisters = 10;  // beside digits, products and constants
   static constexpr int kIntegerPanels = 1;
   static constexpr int kPanels = 1;
   static constexpr int kDotBias = 0;
@@ -80,23 +80,30 @@ struct Vector256 : Dot {
     }
   }
   static V combine(Sums high, Sums low, int32_t offset) {
-    const __m256i sum = _mm256_add_epi32(_mm256_slli_epi32(high, 7), low);
-    return make(_mm256_cvtepi32_ps(_mm256_add_epi32(sum, _mm256_set1_epi32(offset))));
+    return to_floats(_mm256_add_epi32(_mm256_slli_epi32(high, 7), low), offset);
+  }
+  static V to_floats(Sums sums, int32_t offset) {
+    return make(_mm256_cvtepi32_ps(_mm256_add_epi32(sums, _mm256_set1_epi32(offset))));
   }
   static int32_t sum(Sums a) {
     __m128i x = _mm_add_epi32(_mm256_castsi256_si128(a), _mm256_extracti128_si256(a, 1));
     x = _mm_add_epi32(x, _mm_unpackhi_epi64(x, x));
     return _mm_cvtsi128_si32(x) + _mm_extract_epi32(x, 1);
   }
+  template <int kDigits>
   static Sums cut(const V (&numbers)[4], int8_t* high, int8_t* low, Sums sums) {
     const __m256i one = words(numbers[0], numbers[1]);
     const __m256i two = words(numbers[2], numbers[3]);
-    const __m256i tops_one = tops(one);
-    const __m256i tops_two = tops(two);
-    store_in_order(_mm256_packs_epi16(tops_one, tops_two), high);
-    store_in_order(_mm256_packs_epi16(_mm256_sub_epi16(one, _mm256_slli_epi16(tops_one, 7)),
-                                      _mm256_sub_epi16(two, _mm256_slli_epi16(tops_two, 7))),
-                   low);
+    if constexpr (kDigits == 1) {
+      store_in_order(_mm256_packs_epi16(one, two), high);
+    } else {
+      const __m256i tops_one = tops(one);
+      const __m256i tops_two = tops(two);
+      store_in_order(_mm256_packs_epi16(tops_one, tops_two), high);
+      store_in_order(_mm256_packs_epi16(_mm256_sub_epi16(one, _mm256_slli_epi16(tops_one, 7)),
+                                        _mm256_sub_epi16(two, _mm256_slli_epi16(tops_two, 7))),
+                     low);
+    }
     // The sum of two numbers fits 16 bits.
     return _mm256_add_epi32(sums,
                             _mm256_madd_epi16(_mm256_add_epi16(one, two), _mm256_set1_epi16(1)));

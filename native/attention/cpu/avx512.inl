@@ -7,7 +7,7 @@ template <typename Dot>
 struct Vector512 : Dot {
   static constexpr int kWidth = 16;
   static constexpr int kRows = 8;  // 16 sums of 32 registers
-  static constexpr int kSums = 28;  // beside 2 codes and digits
+  static constexpr int kIntegerRegisters = 30;  // beside digits and a constant
   static constexpr int kIntegerPanels = 2;
   static constexpr int kPanels = 2;
   static constexpr int kDotBias = 0;
@@ -68,19 +68,26 @@ struct Vector512 : Dot {
     }
   }
   static V combine(Sums high, Sums low, int32_t offset) {
-    const __m512i sum = _mm512_add_epi32(_mm512_slli_epi32(high, 7), low);
-    return make(_mm512_cvtepi32_ps(_mm512_add_epi32(sum, _mm512_set1_epi32(offset))));
+    return to_floats(_mm512_add_epi32(_mm512_slli_epi32(high, 7), low), offset);
+  }
+  static V to_floats(Sums sums, int32_t offset) {
+    return make(_mm512_cvtepi32_ps(_mm512_add_epi32(sums, _mm512_set1_epi32(offset))));
   }
   static int32_t sum(Sums a) { return _mm512_reduce_add_epi32(a); }
+  template <int kDigits>
   static Sums cut(const V (&numbers)[4], int8_t* high, int8_t* low, Sums sums) {
     const __m512i one = words(numbers[0], numbers[1]);
     const __m512i two = words(numbers[2], numbers[3]);
-    const __m512i tops_one = tops(one);
-    const __m512i tops_two = tops(two);
-    store_in_order(_mm512_packs_epi16(tops_one, tops_two), high);
-    store_in_order(_mm512_packs_epi16(_mm512_sub_epi16(one, _mm512_slli_epi16(tops_one, 7)),
-                                      _mm512_sub_epi16(two, _mm512_slli_epi16(tops_two, 7))),
-                   low);
+    if constexpr (kDigits == 1) {
+      store_in_order(_mm512_packs_epi16(one, two), high);
+    } else {
+      const __m512i tops_one = tops(one);
+      const __m512i tops_two = tops(two);
+      store_in_order(_mm512_packs_epi16(tops_one, tops_two), high);
+      store_in_order(_mm512_packs_epi16(_mm512_sub_epi16(one, _mm512_slli_epi16(tops_one, 7)),
+                                        _mm512_sub_epi16(two, _mm512_slli_epi16(tops_two, 7))),
+                     low);
+    }
     // The sum of two numbers fits 16 bits.
     return _mm512_add_epi32(sums,
                             _mm512_madd_epi16(_mm512_add_epi16(one, two), _mm512_set1_epi16(1)));

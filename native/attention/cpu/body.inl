@@ -14,10 +14,11 @@
 //   Fields field<bits, shift>(bytes): of every byte the field of that width
 //   dot4(sums, codes, digits): adds code * digit of four neighbours, the digits being the same four
 //     for all lanes; a code of 8 bits counts as code - kDotBias
-//   combine(high, low, offset) = 128 * high + low + offset, as floats
-//   cut(numbers[4], high, low, sums): rounds the numbers, stores their digits, and adds them up
-//     somehow over the sums'; sum(sums)
-//   V::kSums, V::kIntegerPanels registers for the sums of an integer product's tile, its panels
+//   combine(high, low, offset) = 128 * high + low + offset, to_floats(sums, offset), as floats
+//   cut<kDigits>(numbers[4], high, low, sums): rounds the numbers, stores their digits, and adds them
+//     up somehow over the sums'; sum(sums)
+//   V::kIntegerRegisters, V::kIntegerPanels registers for sums and codes of an integer product's
+//     tile, panels of a full one
 
 struct Half {
   uint16_t bits;
@@ -28,9 +29,11 @@ struct E4m3 {
   uint8_t bits;
 };
 
-inline int least(int a, int b) { return a < b ? a : b; }
-inline int most(int a, int b) { return a > b ? a : b; }
-inline int rounded_up(int value, int step) { return (value + step - 1) / step * step; }
+constexpr size_t least_of(size_t a, size_t b) { return a < b ? a : b; }
+constexpr size_t most_of(size_t a, size_t b) { return a > b ? a : b; }
+constexpr int least(int a, int b) { return a < b ? a : b; }
+constexpr int most(int a, int b) { return a > b ? a : b; }
+constexpr int rounded_up(int value, int step) { return (value + step - 1) / step * step; }
 
 template <typename T>
 inline const T* at(const std::byte* part, size_t offset) {
@@ -56,6 +59,13 @@ inline V exp2_nonpositive(V x) {
   return V::scale2(p, n);
 }
 
+inline float largest_of(const float* elements, int count) {
+  V largest = V::zero();
+  for (int i = 0; i < count; i += V::kWidth)
+    largest = V::max(largest, V::magnitude(V::load(elements + i)));
+  return V::largest(largest);
+}
+
 inline float exp2_of(float x) {
   float lanes[V::kWidth];
   exp2_nonpositive(V::broadcast(x)).store(lanes);
@@ -73,7 +83,9 @@ inline float dot(const float* x, const T* y, int count) {
 struct Rows {
   int count;
   int head_dim;
-  const float* queries;  // [count][head_dim], scaled
+  size_t query_stride;   // whole runs
+  const float* queries;  // [count][query_stride], scaled, zeros behind
+  const float* peaks;    // [count][query_stride / kLanes] of the queries
   float* temporary;      // [count][head_dim]
   float* logits;         // [count][kBlockTokens], then weights
   float* peak;           // [count] none of a row's weights is larger
@@ -82,40 +94,50 @@ struct Rows {
   DigitRows rotated;  // [groups][count] of the rotated queries, where a block needs them
   Grid grid;          // of the block at hand
 
-  const float* query(int r) const { return queries + area(r, head_dim); }
+  const float* query(int r) const { return queries + static_cast<size_t>(r) * query_stride; }
+  const float* peaks_of(int r) const {
+    return peaks + static_cast<size_t>(r) * query_stride / kLanes;
+  }
   float* temporary_row(int r) const { return temporary + area(r, head_dim); }
   float* logits_row(int r) const { return logits + area(r, kBlockTokens); }
   DigitRows rotated_group(int g) const {
     const size_t first = area(g, count);
-    return {rotated.tile,          rotated.digits + area(g, rounded_up(count, 16)) * 2 * rotated.room,
-            rotated.room,          rotated.scale + first,
-            rotated.total + first, rotated.bias + first};
+    DigitRows rows = rotated.tiled<1>(count);
+    rows.digits += area(g, rounded_up(count, 16)) * 2 * rotated.room;
+    rows.scale += first;
+    rows.total += first;
+    rows.bias += first;
+    return rows;
   }
 };
 
 template <typename T>
-inline Panels<T> panels(const std::byte* data, size_t stride, const std::byte* next) {
-  return {reinterpret_cast<const T*>(data), stride, next == nullptr ? 0 : next - data};
+inline Panels<T> panels(const std::byte* data, size_t stride, const Fetch& fetch) {
+  return {reinterpret_cast<const T*>(data), stride, {fetch.first, fetch.second, data}};
 }
 
 /// Keys whose grids belong to the channels: the scales fold into the queries, the zero points give
 /// one number a row.
 inline void int8_logits(const Rows& rows, const std::byte* k, const Int8Keys& layout,
-                        const std::byte* next, int columns) {
-  load_grid(at<Half>(k, layout.scale), rows.head_dim, rows.grid.factor);
-  load_grid(at<Half>(k, layout.zero), rows.head_dim, rows.grid.zero);
-  for (int r = 0; r < rows.count; r++)
-    fold_numbers(rows.numbers, r, rows.query(r), rows.grid, rows.head_dim, rows.temporary);
+                        const Fetch& fetch, int columns) {
+  load_runs(at<Half>(k, layout.scale), rows.head_dim, rows.grid.factor);
+  load_runs(at<Half>(k, layout.zero), rows.head_dim, rows.grid.zero);
+  find_peaks(rows.grid.factor, rows.head_dim, rows.grid.peaks);
+  const DigitRows numbers = rows.numbers.tiled<2>(rows.count);
+  for (int r = 0; r < rows.count; r++) {
+    const float bound = bound_of(rows.peaks_of(r), rows.grid.peaks, rows.head_dim);
+    fold_numbers<2, true>(numbers, r, rows.query(r), bound, rows.grid, rows.head_dim);
+  }
   const size_t panel = area(rows.head_dim, kLanes);
   integer_product<Codes<8, 0>, Result::rows>(
-      rows.count, rows.numbers, panels<uint8_t>(k + layout.codes, panel, next), rows.head_dim,
+      rows.count, numbers, panels<uint8_t>(k + layout.codes, panel, fetch), rows.head_dim,
       rows.logits, kBlockTokens, columns, rows.grid);
 }
 
 /// Keys that are rotated, with the mean taken off and a grid a token: the queries are rotated once
 /// for all blocks, the grids apply to the sums, the mean gives one number a row.
 inline void int4_logits(const Rows& rows, const std::byte* k, const GroupedLayout& layout,
-                        const std::byte* next, int capacity, int columns) {
+                        const Fetch& fetch, int capacity, int columns) {
   load_grid(at<Half>(k, layout.mean), rows.head_dim, rows.grid.factor);
   for (int r = 0; r < rows.count; r++) {
     const V mean = V::broadcast(dot(rows.query(r), rows.grid.factor, rows.head_dim));
@@ -128,20 +150,20 @@ inline void int4_logits(const Rows& rows, const std::byte* k, const GroupedLayou
     load_grid(at<Half>(k, layout.zero) + area(g, capacity), columns, rows.grid.zero);
     const std::byte* codes = k + layout.codes + area(g * layout.group / 8, 1) * run;
     integer_product<Codes<4, 0>, Result::columns>(rows.count, rows.rotated_group(g),
-                                                  panels<uint8_t>(codes, panel, next), layout.group,
+                                                  panels<uint8_t>(codes, panel, fetch), layout.group,
                                                   rows.logits, kBlockTokens, columns, rows.grid);
   }
 }
 
-/// logits = queries * keys, for the first `columns` tokens. `next` is what is read then.
+/// logits = queries * keys, for the first `columns` tokens.
 inline void multiply_keys(const Rows& rows, const Copy& copy, const std::byte* k,
-                          const std::byte* next, int columns) {
+                          const Fetch& fetch, int columns) {
   const Extent extent = copy.extent(rows.head_dim);
   const size_t head_dim = static_cast<size_t>(rows.head_dim);
   const size_t panel = area(rows.head_dim, kLanes);
   switch (copy.tier.k) {
     case Format::fp16:
-      float_product<Half, false>(rows.count, rows.queries, head_dim, panels<Half>(k, panel, next),
+      float_product<Half, false>(rows.count, rows.queries, rows.query_stride, panels<Half>(k, panel, fetch),
                                  rows.head_dim, rows.logits, kBlockTokens, columns);
       return;
     case Format::fp8: {
@@ -149,15 +171,15 @@ inline void multiply_keys(const Rows& rows, const Copy& copy, const std::byte* k
       for (int r = 0; r < rows.count; r++)
         for (int c = 0; c < rows.head_dim; c += V::kWidth)
           V::mul(V::load(rows.query(r) + c), V::broadcast(scale)).store(rows.temporary_row(r) + c);
-      float_product<E4m3, false>(rows.count, rows.temporary, head_dim, panels<E4m3>(k, panel, next),
+      float_product<E4m3, false>(rows.count, rows.temporary, head_dim, panels<E4m3>(k, panel, fetch),
                                  rows.head_dim, rows.logits, kBlockTokens, columns);
       return;
     }
     case Format::int8:
-      int8_logits(rows, k, Int8Keys(extent), next, columns);
+      int8_logits(rows, k, Int8Keys(extent), fetch, columns);
       return;
     case Format::int4:
-      int4_logits(rows, k, int4_layout(extent), next, copy.capacity, columns);
+      int4_logits(rows, k, int4_layout(extent), fetch, copy.capacity, columns);
       return;
     case Format::lowrank: {
       const Half* basis = at<Half>(k, LowrankKeys(extent).basis);
@@ -166,7 +188,7 @@ inline void multiply_keys(const Rows& rows, const Copy& copy, const std::byte* k
           rows.temporary_row(r)[i] =
               dot(rows.query(r), basis + area(i, rows.head_dim), rows.head_dim);
       float_product<Half, false>(rows.count, rows.temporary, head_dim,
-                                 panels<Half>(k, area(copy.rank, kLanes), next), copy.rank,
+                                 panels<Half>(k, area(copy.rank, kLanes), fetch), copy.rank,
                                  rows.logits, kBlockTokens, columns);
       return;
     }
@@ -178,7 +200,7 @@ inline void multiply_keys(const Rows& rows, const Copy& copy, const std::byte* k
 /// Values with the mean taken off and grids that belong to tokens and groups of channels.
 template <typename C>
 inline void grouped_values(const Rows& rows, const std::byte* v, const GroupedLayout& layout,
-                           const std::byte* next, int capacity, int tokens, float* o) {
+                           const Fetch& fetch, int capacity, int tokens, float* o) {
   const int padded = rounded_up(tokens, kTokenGranule);
   const size_t head_dim = static_cast<size_t>(rows.head_dim);
   load_grid(at<Half>(v, layout.mean), rows.head_dim, rows.grid.factor);
@@ -189,30 +211,34 @@ inline void grouped_values(const Rows& rows, const std::byte* v, const GroupedLa
       V::fma(total, V::load(rows.grid.factor + c), V::load(sums + c)).store(sums + c);
   }
   const size_t panel = area(capacity, kLanes) * C::kBits / 8;
+  const DigitRows numbers = rows.numbers.tiled<C::kDigits>(rows.count);
   for (int g = 0; g < layout.groups; g++) {
-    const float largest =
-        load_runs(at<Half>(v, layout.scale) + area(g, capacity), padded, rows.grid.factor);
+    load_runs(at<Half>(v, layout.scale) + area(g, capacity), padded, rows.grid.factor);
     load_runs(at<Half>(v, layout.zero) + area(g, capacity), padded, rows.grid.zero);
+    for (int t = 0; t < padded; t += V::kWidth)  // what a code of kBias stands for
+      V::fma(V::broadcast(static_cast<float>(C::kBias)), V::load(rows.grid.factor + t), V::load(rows.grid.zero + t))
+          .store(rows.grid.zero + t);
+    const float largest = largest_of(rows.grid.factor, padded);
     for (int r = 0; r < rows.count; r++)
-      fold_weights<true>(rows.numbers, r, rows.logits_row(r), rows.peak[r], rows.grid, largest,
-                         padded);
+      fold_numbers<C::kDigits, true>(numbers, r, rows.logits_row(r), rows.peak[r] * largest,
+                                     rows.grid, padded);
     const int first = g * layout.group;
     integer_product<C, Result::add>(
-        rows.count, rows.numbers,
-        panels<uint8_t>(v + layout.codes + area(first / kLanes, 1) * panel, panel, next), padded,
+        rows.count, numbers,
+        panels<uint8_t>(v + layout.codes + area(first / kLanes, 1) * panel, panel, fetch), padded,
         o + first, head_dim, layout.group, rows.grid);
   }
 }
 
 /// o += weights * values, over the first `tokens` tokens.
 inline void multiply_values(const Rows& rows, const Copy& copy, const std::byte* v,
-                            const std::byte* next, int tokens, float* o) {
+                            const Fetch& fetch, int tokens, float* o) {
   const Extent extent = copy.extent(rows.head_dim);
   const size_t head_dim = static_cast<size_t>(rows.head_dim);
   const size_t panel = area(copy.capacity, kLanes);
   switch (copy.tier.v) {
     case Format::fp16:
-      float_product<Half, true>(rows.count, rows.logits, kBlockTokens, panels<Half>(v, panel, next),
+      float_product<Half, true>(rows.count, rows.logits, kBlockTokens, panels<Half>(v, panel, fetch),
                                 tokens, o, head_dim, rows.head_dim);
       return;
     case Format::fp8: {
@@ -221,27 +247,29 @@ inline void multiply_values(const Rows& rows, const Copy& copy, const std::byte*
         for (int t = 0; t < tokens; t += V::kWidth)
           V::mul(V::load(rows.logits_row(r) + t), V::broadcast(scale))
               .store(rows.logits_row(r) + t);
-      float_product<E4m3, true>(rows.count, rows.logits, kBlockTokens, panels<E4m3>(v, panel, next),
+      float_product<E4m3, true>(rows.count, rows.logits, kBlockTokens, panels<E4m3>(v, panel, fetch),
                                 tokens, o, head_dim, rows.head_dim);
       return;
     }
     case Format::int8: {
       const Int8Values layout(extent);
       const int padded = rounded_up(tokens, kTokenGranule);
-      const float largest = load_runs(at<Half>(v, layout.scale), padded, rows.grid.factor);
+      load_runs(at<Half>(v, layout.scale), padded, rows.grid.factor);
+      const float largest = largest_of(rows.grid.factor, padded);
+      const DigitRows numbers = rows.numbers.tiled<2>(rows.count);
       for (int r = 0; r < rows.count; r++)
-        fold_weights<false>(rows.numbers, r, rows.logits_row(r), rows.peak[r], rows.grid, largest,
-                            padded);
+        fold_numbers<2, false>(numbers, r, rows.logits_row(r), rows.peak[r] * largest, rows.grid,
+                               padded);
       integer_product<Codes<8, kInt8ValueBias>, Result::add>(
-          rows.count, rows.numbers, panels<uint8_t>(v + layout.codes, panel, next), padded, o,
+          rows.count, numbers, panels<uint8_t>(v + layout.codes, panel, fetch), padded, o,
           head_dim, rows.head_dim, rows.grid);
       return;
     }
     case Format::int4:
-      grouped_values<Codes<4, 0>>(rows, v, int4_layout(extent), next, copy.capacity, tokens, o);
+      grouped_values<Codes<4, 8>>(rows, v, int4_layout(extent), fetch, copy.capacity, tokens, o);
       return;
     case Format::int2:
-      grouped_values<Codes<2, 0>>(rows, v, int2_layout(extent), next, copy.capacity, tokens, o);
+      grouped_values<Codes<2, 2>>(rows, v, int2_layout(extent), fetch, copy.capacity, tokens, o);
       return;
     case Format::lowrank:
       return;  // no format of values
@@ -326,7 +354,8 @@ inline void soften(const Rows& rows, int r, int seen, int padded, const Addition
 }
 
 /// Cuts the scratch memory of a tile up; scratch_floats gives its size.
-inline Rows rows_in(float* scratch, int count, int head_dim, float*& queries) {
+inline Rows rows_in(float* scratch, int count, int head_dim, float*& queries,
+                    float*& peaks) {
   const size_t rows = static_cast<size_t>(rounded_up(count, 16));
   const auto take = [&](size_t floats) {
     float* piece = scratch;
@@ -334,17 +363,27 @@ inline Rows rows_in(float* scratch, int count, int head_dim, float*& queries) {
     return piece;
   };
   const size_t widest = widest_row(head_dim);
-  queries = take(rows * static_cast<size_t>(head_dim));
-  Rows whole{count, head_dim, queries, take(rows * widest), take(rows * kBlockTokens),
-             take(rows), take(rows), {}, {}, {}};
-  const int tiles = (count + kIntegerRows - 1) / kIntegerRows;
-  whole.numbers.tile = whole.rotated.tile = (count + tiles - 1) / tiles;
+  const size_t stride = static_cast<size_t>(rounded_up(head_dim, kDigitRun));
+  queries = take(rows * stride);
+  peaks = take(rows * stride / kLanes);
+  Rows whole{.count = count,
+             .head_dim = head_dim,
+             .query_stride = stride,
+             .queries = queries,
+             .peaks = peaks,
+             .temporary = take(rows * widest),
+             .logits = take(rows * kBlockTokens),
+             .peak = take(rows),
+             .mass = take(rows),
+             .numbers = {},
+             .rotated = {},
+             .grid = {}};
   whole.numbers.scale = take(rows);
   whole.numbers.bias = take(rows);
   whole.numbers.total = reinterpret_cast<int32_t*>(take(rows));
   whole.numbers.room = widest;
   whole.numbers.digits = reinterpret_cast<int8_t*>(take(rows * widest / 2));
-  whole.grid = {take(widest), take(widest)};
+  whole.grid = {take(widest), take(widest), take(widest / kLanes)};
   const size_t groups = static_cast<size_t>(head_dim / int4_group(head_dim));
   whole.rotated.scale = take(rows * groups);
   whole.rotated.bias = take(rows * groups);
@@ -366,11 +405,14 @@ struct Pass {
       : problem(given), kv_head(head), tile(queries_of) {
     const Shape& shape = problem.shape;
     float* queries;
-    rows = rows_in(scratch, tile.count * shape.group(), shape.head_dim, queries);
+    float* peaks;
+    rows = rows_in(scratch, tile.count * shape.group(), shape.head_dim, queries, peaks);
     for (int r = 0; r < rows.count; r++) {
       const float* q = problem.q.row(token_of(r), head_of(r));
-      float* scaled = queries + area(r, shape.head_dim);
+      float* scaled = queries + static_cast<size_t>(r) * rows.query_stride;
       for (int c = 0; c < shape.head_dim; c++) scaled[c] = q[c] * (problem.scale * kLog2E);
+      for (size_t c = static_cast<size_t>(shape.head_dim); c < rows.query_stride; c++) scaled[c] = 0;
+      find_peaks(scaled, shape.head_dim, peaks + static_cast<size_t>(r) * rows.query_stride / kLanes);
     }
     for (const Block& block : blocks) {
       if (copy_of(block).tier.k != Format::int4) continue;
@@ -394,7 +436,7 @@ struct Pass {
           rotated[c] = c < group ? rotated[g * group + c] : 0.0f;
           largest = std::fmax(largest, std::fabs(rotated[c]));
         }
-        set_numbers(rows.rotated_group(g), r, rotated, padded, largest);
+        set_numbers<1>(rows.rotated_group(g), r, rotated, padded, largest);
       }
     }
   }
@@ -402,14 +444,17 @@ struct Pass {
   int token_of(int r) const { return tile.first + r / problem.shape.group(); }
   int head_of(int r) const { return kv_head * problem.shape.group() + r % problem.shape.group(); }
   const Copy& copy_of(const Block& block) const { return block.copy(problem.visible[tile.first]); }
-  const std::byte* keys_of(const Block& block) const {
+  /// Where the KV head's keys and values of a block are.
+  struct Part {
+    std::span<const std::byte> keys, values;
+  };
+  Part part_of(const Block& block) const {
     const Copy& copy = copy_of(block);
-    const size_t bytes = part_bytes(copy.tier, copy.extent(problem.shape.head_dim));
-    return copy.data + bytes * static_cast<size_t>(kv_head);
-  }
-  const std::byte* values_of(const Block& block) const {
-    const Copy& copy = copy_of(block);
-    return keys_of(block) + values_offset(copy.tier, copy.extent(problem.shape.head_dim));
+    const Extent extent = copy.extent(problem.shape.head_dim);
+    const size_t bytes = part_bytes(copy.tier, extent);
+    const size_t key_bytes = values_offset(copy.tier, extent);
+    const std::byte* keys = copy.data + bytes * static_cast<size_t>(kv_head);
+    return {{keys, key_bytes}, {keys + key_bytes, bytes - key_bytes}};
   }
   /// How many of the copy's tokens a query sees. Where some were dropped, the block is behind every
   /// query that reads the copy.
@@ -445,18 +490,24 @@ void attend(const Problem& problem, int kv_head, Tile tile, std::span<const Bloc
   }
   for (size_t i = 0; i < area(rows.count, head_dim); i++) state.o[i] = 0.0f;
 
+  if (blocks.empty()) return;
+  Pass::Part part = pass.part_of(blocks.front());
   for (const Block& block : blocks) {
+    const bool is_last = &block == &blocks.back();
+    const Pass::Part here = part;
+    part = is_last ? Pass::Part{} : pass.part_of((&block)[1]);
     const int tokens = pass.seen(block);
     if (tokens == 0) continue;
     const Copy& copy = pass.copy_of(block);
     const int padded = rounded_up(tokens, kTokenGranule);
-    multiply_keys(rows, copy, pass.keys_of(block), pass.values_of(block), padded);
+    multiply_keys(rows, copy, here.keys.data(), {here.values, part.keys}, padded);
     for (int r = 0; r < rows.count; r++)
       soften(rows, r, pass.seen_by(pass.token_of(r), block), padded, pass.additions(r, block),
              state);
-    const bool is_last = &block == &blocks.back();
-    multiply_values(rows, copy, pass.values_of(block),
-                    is_last ? nullptr : pass.keys_of((&block)[1]), tokens, state.o);
+    // As many lines as keys have more than values were fetched while those were read.
+    const size_t fetched = most_of(here.keys.size(), here.values.size()) - here.values.size();
+    multiply_values(rows, copy, here.values.data(),
+                    {part.keys.subspan(least_of(fetched, part.keys.size())), {}}, tokens, state.o);
   }
 }
 
@@ -469,7 +520,8 @@ void observe(const Problem& problem, int kv_head, Tile tile, float* scratch, con
     const int tokens = pass.seen(block);
     if (tokens == 0 || block.end() <= received.first) continue;
     const int padded = rounded_up(tokens, kTokenGranule);
-    multiply_keys(pass.rows, pass.copy_of(block), pass.keys_of(block), nullptr, padded);
+    multiply_keys(pass.rows, pass.copy_of(block), pass.part_of(block).keys.data(), {},
+                  padded);
     for (int r = 0; r < pass.rows.count; r++) {
       float* logits = pass.rows.logits_row(r);
       const int seen = pass.seen_by(pass.token_of(r), block);

@@ -7,7 +7,7 @@ template <typename Dot>
 struct Vector128 : Dot {
   static constexpr int kWidth = 4;
   static constexpr int kRows = 6;         // 24 sums, 4 vectors of b and a broadcast of 32 registers
-  static constexpr int kSums = 16;  // beside 4 bytes, 4 codes, digits, products, constants
+  static constexpr int kIntegerRegisters = 20;  // beside 4 bytes, digits, products, constants
   static constexpr int kIntegerPanels = 1;
   static constexpr int kPanels = 1;
   static constexpr int kDotBias = 128;
@@ -77,18 +77,25 @@ struct Vector128 : Dot {
     return vreinterpretq_s8_u8(bytes);
   }
   static V combine(Sums high, Sums low, int32_t offset) {
-    const int32x4_t sum = vaddq_s32(vshlq_n_s32(high, 7), low);
-    return make(vcvtq_f32_s32(vaddq_s32(sum, vdupq_n_s32(offset))));
+    return to_floats(vaddq_s32(vshlq_n_s32(high, 7), low), offset);
+  }
+  static V to_floats(Sums sums, int32_t offset) {
+    return make(vcvtq_f32_s32(vaddq_s32(sums, vdupq_n_s32(offset))));
   }
   static int32_t sum(Sums a) { return vaddvq_s32(a); }
+  template <int kDigits>
   static Sums cut(const V (&numbers)[4], int8_t* high, int8_t* low, Sums sums) {
     const int16x8_t one = words(numbers[0], numbers[1]);
     const int16x8_t two = words(numbers[2], numbers[3]);
-    const int16x8_t tops_one = vrshrq_n_s16(one, 7);
-    const int16x8_t tops_two = vrshrq_n_s16(two, 7);
-    vst1q_s8(high, vcombine_s8(vmovn_s16(tops_one), vmovn_s16(tops_two)));
-    vst1q_s8(low, vcombine_s8(vmovn_s16(vsubq_s16(one, vshlq_n_s16(tops_one, 7))),
-                              vmovn_s16(vsubq_s16(two, vshlq_n_s16(tops_two, 7)))));
+    if constexpr (kDigits == 1) {
+      vst1q_s8(high, vcombine_s8(vmovn_s16(one), vmovn_s16(two)));
+    } else {
+      const int16x8_t tops_one = vrshrq_n_s16(one, 7);
+      const int16x8_t tops_two = vrshrq_n_s16(two, 7);
+      vst1q_s8(high, vcombine_s8(vmovn_s16(tops_one), vmovn_s16(tops_two)));
+      vst1q_s8(low, vcombine_s8(vmovn_s16(vsubq_s16(one, vshlq_n_s16(tops_one, 7))),
+                                vmovn_s16(vsubq_s16(two, vshlq_n_s16(tops_two, 7)))));
+    }
     return vpadalq_s16(vpadalq_s16(sums, one), two);
   }
   static int16x8_t words(V a, V b) {

@@ -18,7 +18,7 @@ struct E4m3;
 struct V {
   static constexpr int kWidth = 16;
   static constexpr int kRows = 7;  // GCC does not unroll more
-  static constexpr int kSums = 8;
+  static constexpr int kIntegerRegisters = 9;
   static constexpr int kIntegerPanels = 1;
   static constexpr int kPanels = 1;
   static constexpr int kDotBias = 0;
@@ -138,19 +138,23 @@ struct V {
       return static_cast<float>(sum + offset);
     });
   }
+  static V to_floats(const Sums& sums, int32_t offset) {
+    return each([&](int i) { return static_cast<float>(static_cast<int32_t>(sums.lane[i]) + offset); });
+  }
   static int32_t sum(const Sums& a) {
     float total = 0;
     for (float x : a.lane) total += x;
     return static_cast<int32_t>(total);
   }
+  template <int kDigits>
   static Sums cut(const V (&numbers)[4], int8_t* high, int8_t* low, Sums sums) {
     for (int n = 0; n < 4; n++) {
       const V rounded = round(numbers[n]);
       for (int i = 0; i < kWidth; i++) {
         const auto number = static_cast<int32_t>(rounded.lane[i]);
-        const int32_t top = (number + 64) >> 7;
+        const int32_t top = kDigits == 1 ? number : (number + 64) >> 7;
         high[n * kWidth + i] = static_cast<int8_t>(top);
-        low[n * kWidth + i] = static_cast<int8_t>(number - top * 128);
+        if constexpr (kDigits == 2) low[n * kWidth + i] = static_cast<int8_t>(number - top * 128);
         sums.lane[i] += rounded.lane[i];
       }
     }

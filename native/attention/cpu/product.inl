@@ -3,14 +3,32 @@
 
 inline constexpr int kPanelVectors = kLanes / V::kWidth;
 
+/// What to fetch while an operand is read, a line for every line: where much is computed on a line,
+/// processors do not look far enough ahead by themselves.
+struct Fetch {
+  std::span<const std::byte> first, second;
+  const std::byte* read = nullptr;  // where the operand's panels start
+
+  /// From a place in the operand to what is fetched when it is read; 0 where nothing is.
+  ptrdiff_t ahead(const void* place) const {
+    const ptrdiff_t at = static_cast<const std::byte*>(place) - read;
+    const ptrdiff_t size = static_cast<ptrdiff_t>(first.size());
+    if (at < size) return first.data() - read;
+    return second.empty() ? 0 : second.data() - size - read;
+  }
+};
+
+template <typename T>
+inline void fetch(const T* place, ptrdiff_t ahead) {
+  V::prefetch(reinterpret_cast<const std::byte*>(place) + ahead);
+}
+
 /// b of a product: panels [columns / kLanes][...] of which the first k rows count.
 template <typename T>
 struct Panels {
   const T* data;
   size_t stride;  // elements from one panel to the next
-  /// Bytes from the data to what is read after it, or 0. Every line read fetches the one that lies
-  /// so far ahead: where much is computed on a line, processors do not look that far by themselves.
-  ptrdiff_t ahead;
+  Fetch fetch;
 
   /// The n-th vector's elements of a row, counted from the panel of column `column`.
   template <int kRowElements>
@@ -18,9 +36,6 @@ struct Panels {
     constexpr int kVectorElements = kRowElements / kPanelVectors;
     return data + static_cast<size_t>(column / kLanes + n / kPanelVectors) * stride +
            area(row, kRowElements) + n % kPanelVectors * kVectorElements;
-  }
-  void fetch(const T* elements) const {
-    V::prefetch(reinterpret_cast<const std::byte*>(elements) + ahead);
   }
 };
 
@@ -39,6 +54,7 @@ template <typename T, bool kAdd, int R, int P>
 inline void float_tile(const float* a, size_t lda, const Panels<T>& b, int k, float* c, size_t ldc,
                        int column) {
   constexpr int N = P * kPanelVectors;
+  const ptrdiff_t ahead = b.fetch.ahead(b.template at<kLanes>(column, 0, 0));
   V sum[R][N];
   c += column;
   SIGHTLINE_UNROLL
@@ -50,7 +66,7 @@ inline void float_tile(const float* a, size_t lda, const Panels<T>& b, int k, fl
     for (int n = 0; n < N; n++) {
       const T* elements = b.template at<kLanes>(column, i, n);
       row[n] = V::load(elements);
-      if (n % kPanelVectors == 0) b.fetch(elements);
+      if (n % kPanelVectors == 0) fetch(elements, ahead);
     }
     for (int r = 0; r < R; r++) {
       const V scalar = V::broadcast(a[static_cast<size_t>(r) * lda + static_cast<size_t>(i)]);
@@ -82,35 +98,46 @@ inline void float_product(int rows, const float* a, size_t lda, Panels<T> b, int
   each_chunk<V::kRows>(rows, [&](int first, int count) {
     const size_t at = static_cast<size_t>(first);
     float_rows<T, kAdd, V::kRows>(count, a + at * lda, lda, b, k, c + at * ldc, ldc, columns);
-    b.ahead = 0;
+    b.fetch = {};
   });
 }
 
-// Integer products. A row's elements are rounded to 14 bits and cut into two signed digits,
-// x = scale * (128 * high + low), high in [-64, 64], low in [-64, 63]: so small that a pair of
-// products with 8-bit codes fits 16 bits on every instruction set. The sums are exact integers, the
-// same on all of them; the rounding is at most scale / 2 an element, scale = max|x| / 8255.
+// Integer products. A row's elements are rounded to numbers, x = scale * number, of as many bits as
+// the codes deserve. With 8-bit codes these are 14 bits, cut into two signed digits, number = 128 *
+// high + low, high in [-64, 64], low in [-64, 63]: so small that a pair of products fits 16 bits on
+// every instruction set. With codes of 4 bits or less one digit of 8 bits does, which adds a tenth
+// to the error of the codes. The sums are exact integers, the same on all instruction sets; the
+// rounding is at most scale / 2 an element.
 
-inline constexpr float kLargestNumber = 64 * 128 + 63;
+template <int kDigits>
+inline constexpr float kLargestNumber = kDigits == 2 ? 64 * 128 + 63 : 127;
 
 /// Numbers are cut up in runs of four vectors; buffers hold whole runs.
 inline constexpr int kDigitRun = 4 * V::kWidth;
 
-/// Panels of an integer product's register tile where there are rows enough, and the most rows:
-/// together their sums fill V::kSums registers.
-inline constexpr int kIntegerRows = V::kSums / (2 * V::kIntegerPanels * kPanelVectors);
+/// The most rows of an integer product's register tile: sums and codes fill V::kIntegerRegisters.
+template <int kDigits>
+inline constexpr int kIntegerRows =
+    least(8, (V::kIntegerRegisters / (V::kIntegerPanels * kPanelVectors) - 1) / kDigits);
 
 /// Rows of digits for one integer product. What a register tile reads at a time lies side by side.
 struct DigitRows {
-  int tile;        // rows of a register tile, at most kIntegerRows
+  int tile;        // rows of a register tile
   int8_t* digits;  // [rows / tile][room / kDigitRun][tile][2][kDigitRun], high digits first
   size_t room;     // elements of a row, whole runs
   float* scale;    // [rows]
   int32_t* total;  // [rows] sum of the row's numbers
   float* bias;     // [rows] added to each of the row's results
 
+  /// In even tiles.
+  template <int kDigits>
+  DigitRows tiled(int rows) const {
+    const int tiles = (rows + kIntegerRows<kDigits> - 1) / kIntegerRows<kDigits>;
+    return {(rows + tiles - 1) / tiles, digits, room, scale, total, bias};
+  }
   size_t run_step() const { return area(tile, 2 * kDigitRun); }
-  /// The row's first run of high digits; the low ones follow; the next run is run_step() on.
+  /// The row's first run of high digits, or of the only ones; the low ones follow; the next run is
+  /// run_step() on.
   int8_t* row(int r) const {
     return digits + area(r / tile, tile) * 2 * room + area(r % tile, 2 * kDigitRun);
   }
@@ -121,64 +148,62 @@ struct DigitRows {
 struct Grid {
   float* factor;
   float* zero;
+  float* peaks;  // of the factors
 };
 
 inline void load_grid(const Half* halves, int count, float* grid) {
   for (int i = 0; i < count; i += V::kWidth) V::load(halves + i).store(grid + i);
 }
 
-/// The same up to whole runs, with zeros from `count` on; returns the largest magnitude.
-inline float load_runs(const Half* halves, int count, float* grid) {
-  V largest = V::zero();
-  for (int i = 0; i < rounded_up(count, kDigitRun); i += V::kWidth) {
-    const V values = i < count ? V::load(halves + i) : V::zero();
-    values.store(grid + i);
-    largest = V::max(largest, V::magnitude(values));
+/// The same up to whole runs, with zeros from `count` on.
+inline void load_runs(const Half* halves, int count, float* grid) {
+  load_grid(halves, count, grid);
+  for (int i = count; i < rounded_up(count, kDigitRun); i += V::kWidth) V::zero().store(grid + i);
+}
+
+/// The largest magnitude of each kLanes of `count` elements.
+inline void find_peaks(const float* elements, int count, float* peaks) {
+  for (int i = 0; i < count; i += kLanes) {
+    V largest = V::magnitude(V::load(elements + i));
+    for (int n = V::kWidth; n < kLanes; n += V::kWidth)
+      largest = V::max(largest, V::magnitude(V::load(elements + i + n)));
+    peaks[i / kLanes] = V::largest(largest);
   }
-  return V::largest(largest);
+}
+
+/// No element of x * y, by the peaks of both, is larger: much less than the product of the largest
+/// where they lie apart.
+inline float bound_of(const float* x_peaks, const float* y_peaks, int count) {
+  float bound = 0.0f;
+  for (int i = 0; i < count / kLanes; i++) {
+    const float product = x_peaks[i] * y_peaks[i];
+    bound = product > bound ? product : bound;
+  }
+  return bound;
 }
 
 /// Makes a row's numbers of `count` elements (whole runs) of magnitude at most `largest`.
+template <int kDigits>
 inline void set_numbers(const DigitRows& rows, int row, const float* elements, int count,
                         float largest) {
-  const V inverse = V::broadcast(largest > 0.0f ? kLargestNumber / largest : 0.0f);
+  const V inverse = V::broadcast(largest > 0.0f ? kLargestNumber<kDigits> / largest : 0.0f);
   int8_t* run = rows.row(row);
   V::Sums total = V::no_sums();
   for (int i = 0; i < count; i += kDigitRun, run += rows.run_step()) {
     V four[4];
     for (int n = 0; n < 4; n++) four[n] = V::mul(V::load(elements + i + n * V::kWidth), inverse);
-    total = V::cut(four, run, run + kDigitRun, total);
+    total = V::template cut<kDigits>(four, run, run + kDigitRun, total);
   }
   rows.total[row] = V::sum(total);
-  rows.scale[row] = largest / kLargestNumber;
+  rows.scale[row] = largest / kLargestNumber<kDigits>;
 }
 
-/// Makes a row's numbers of x * factor and its bias of x * zero. `count` is a multiple of 16;
-/// `products` has room for a whole number of runs.
-inline void fold_numbers(const DigitRows& rows, int row, const float* x, const Grid& grid,
-                         int count, float* products) {
-  V most = V::zero();
-  V bias = V::zero();
-  for (int i = 0; i < count; i += V::kWidth) {
-    const V element = V::load(x + i);
-    const V product = V::mul(element, V::load(grid.factor + i));
-    product.store(products + i);
-    most = V::max(most, V::magnitude(product));
-    bias = V::fma(element, V::load(grid.zero + i), bias);
-  }
-  const int padded = rounded_up(count, kDigitRun);
-  for (int i = count; i < padded; i += V::kWidth) V::zero().store(products + i);
-  set_numbers(rows, row, products, padded, V::largest(most));
-  rows.bias[row] = V::sum(bias);
-}
-
-/// The same of weights in [0, peak], in one go. `largest` is the largest factor. Weights and grid have
-/// zeros beyond `count`, up to whole runs.
-template <bool kHasZero>
-inline void fold_weights(const DigitRows& rows, int row, const float* weights, float peak,
-                         const Grid& grid, float largest, int count) {
-  const float bound = peak * largest;
-  const V inverse = V::broadcast(bound > 0.0f ? kLargestNumber / bound : 0.0f);
+/// Makes a row's numbers of x * factor, of magnitude at most `bound`, and its bias of x * zero. What
+/// lies beyond `count` is zero in x or in the grid, up to whole runs.
+template <int kDigits, bool kHasZero>
+inline void fold_numbers(const DigitRows& rows, int row, const float* x, float bound,
+                         const Grid& grid, int count) {
+  const V inverse = V::broadcast(bound > 0.0f ? kLargestNumber<kDigits> / bound : 0.0f);
   int8_t* run = rows.row(row);
   V::Sums total = V::no_sums();
   V bias = V::zero();
@@ -186,14 +211,14 @@ inline void fold_weights(const DigitRows& rows, int row, const float* weights, f
     V four[4];
     for (int n = 0; n < 4; n++) {
       const int at = i + n * V::kWidth;
-      const V weight = V::load(weights + at);
-      four[n] = V::mul(V::mul(weight, V::load(grid.factor + at)), inverse);
-      if constexpr (kHasZero) bias = V::fma(weight, V::load(grid.zero + at), bias);
+      const V element = V::load(x + at);
+      four[n] = V::mul(V::mul(element, V::load(grid.factor + at)), inverse);
+      if constexpr (kHasZero) bias = V::fma(element, V::load(grid.zero + at), bias);
     }
-    total = V::cut(four, run, run + kDigitRun, total);
+    total = V::template cut<kDigits>(four, run, run + kDigitRun, total);
   }
   rows.total[row] = V::sum(total);
-  rows.scale[row] = bound / kLargestNumber;
+  rows.scale[row] = bound / kLargestNumber<kDigits>;
   rows.bias[row] = kHasZero ? V::sum(bias) : 0.0f;
 }
 
@@ -212,25 +237,27 @@ struct Codes {
   static constexpr int kBits = kBitsValue;
   static constexpr int kBias = kBiasValue;
   static constexpr int kRun = 32 / kBits;  // rows whose codes share four bytes
+  static constexpr int kDigits = kBits == 8 ? 2 : 1;
 };
 
-/// Sums of R rows' two digits over N vectors of columns.
-template <int R, int N>
+/// Sums of R rows' digits over N vectors of columns.
+template <int kDigits, int R, int N>
 struct DigitSums {
-  V::Sums high[R][N], low[R][N];
+  V::Sums of[kDigits][R][N];
 };
 
 /// Adds up the rows of one run that the field at kShift holds, and those of the fields above it.
 template <typename C, int kShift, int R, int N>
-inline void add_fields(DigitSums<R, N>& sums, const V::Bytes (&bytes)[N], const int8_t* digits) {
+inline void add_fields(DigitSums<C::kDigits, R, N>& sums, const V::Bytes (&bytes)[N],
+                       const int8_t* digits) {
   V::Fields codes[N];
   for (int n = 0; n < N; n++) codes[n] = V::template field<C::kBits, kShift>(bytes[n]);
   SIGHTLINE_UNROLL
   for (int r = 0; r < R; r++) {
-    const V::Digits high = V::load_digits(digits + 2 * r * kDigitRun);
-    for (int n = 0; n < N; n++) sums.high[r][n] = V::dot4(sums.high[r][n], codes[n], high);
-    const V::Digits low = V::load_digits(digits + (2 * r + 1) * kDigitRun);
-    for (int n = 0; n < N; n++) sums.low[r][n] = V::dot4(sums.low[r][n], codes[n], low);
+    for (int d = 0; d < C::kDigits; d++) {
+      const V::Digits four = V::load_digits(digits + (2 * r + d) * kDigitRun);
+      for (int n = 0; n < N; n++) sums.of[d][r][n] = V::dot4(sums.of[d][r][n], codes[n], four);
+    }
   }
   if constexpr (kShift + C::kBits < 8)
     add_fields<C, kShift + C::kBits, R, N>(sums, bytes, digits + 4);
@@ -240,11 +267,14 @@ template <typename C, Result kResult, int R, int P>
 inline void integer_tile(const DigitRows& a, int row, const Panels<uint8_t>& b, int k, float* c,
                          size_t ldc, int column, const Grid& grid) {
   constexpr int N = P * kPanelVectors;
-  DigitSums<R, N> sums;
-  SIGHTLINE_UNROLL
-  for (int r = 0; r < R; r++)
-    for (int n = 0; n < N; n++) sums.high[r][n] = sums.low[r][n] = V::no_sums();
+  DigitSums<C::kDigits, R, N> sums;
+  for (int d = 0; d < C::kDigits; d++) {
+    SIGHTLINE_UNROLL
+    for (int r = 0; r < R; r++)
+      for (int n = 0; n < N; n++) sums.of[d][r][n] = V::no_sums();
+  }
   const uint8_t* codes = b.template at<4 * kLanes>(column, 0, 0);
+  const ptrdiff_t ahead = b.fetch.ahead(codes);
   const int8_t* run = a.row(row);
   for (; k > 0; k -= kDigitRun, run += a.run_step()) {
     const int8_t* const end = run + least(kDigitRun, k);
@@ -254,7 +284,7 @@ inline void integer_tile(const DigitRows& a, int row, const Panels<uint8_t>& b, 
         const uint8_t* vector = codes + static_cast<size_t>(n / kPanelVectors) * b.stride +
                                 n % kPanelVectors * 4 * V::kWidth;
         bytes[n] = V::load_bytes(vector);
-        if (n % kPanelVectors == 0) b.fetch(vector);
+        if (n % kPanelVectors == 0) fetch(vector, ahead);
       }
       add_fields<C, 0, R, N>(sums, bytes, digits);
     }
@@ -267,7 +297,8 @@ inline void integer_tile(const DigitRows& a, int row, const Panels<uint8_t>& b, 
     const V total = V::broadcast(a.scale[row + r] * static_cast<float>(a.total[row + r]));
     float* out = c + static_cast<size_t>(r) * ldc + column;
     for (int n = 0; n < N; n++, out += V::kWidth) {
-      const V sum = V::combine(sums.high[r][n], sums.low[r][n], offset);
+      const V sum = C::kDigits == 2 ? V::combine(sums.of[0][r][n], sums.of[1][r][n], offset)
+                                    : V::to_floats(sums.of[0][r][n], offset);
       if constexpr (kResult == Result::columns) {
         const int at = column + n * V::kWidth;
         const V logit = V::fma(V::mul(sum, scale), V::load(grid.factor + at), V::load(out));
@@ -287,7 +318,7 @@ inline void integer_rows(int rows, const DigitRows& a, int row, const Panels<uin
     if (rows < R) return integer_rows<C, kResult, R - 1>(rows, a, row, b, k, c, ldc, columns, grid);
   }
   // Few rows take several panels at a time, or each sum would wait for the one before it.
-  constexpr int kPossible = V::kSums / (2 * kPanelVectors * R);
+  constexpr int kPossible = V::kIntegerRegisters / ((C::kDigits * R + 1) * kPanelVectors);
   constexpr int P = kPossible >= 4 ? 4 : kPossible >= 2 ? 2 : 1;
   int n = 0;
   for (; P > 1 && n + P * kLanes <= columns; n += P * kLanes)
@@ -301,9 +332,9 @@ template <typename C, Result kResult>
 inline void integer_product(int rows, const DigitRows& a, Panels<uint8_t> b, int k, float* c,
                             size_t ldc, int columns, const Grid& grid) {
   for (int first = 0; first < rows; first += a.tile) {
-    integer_rows<C, kResult, kIntegerRows>(least(a.tile, rows - first), a, first, b, k,
+    integer_rows<C, kResult, kIntegerRows<C::kDigits>>(least(a.tile, rows - first), a, first, b, k,
                                            c + static_cast<size_t>(first) * ldc, ldc, columns,
                                            grid);
-    b.ahead = 0;
+    b.fetch = {};
   }
 }
