@@ -59,19 +59,6 @@ inline V exp2_nonpositive(V x) {
   return V::scale2(p, n);
 }
 
-inline float largest_of(const float* elements, int count) {
-  V largest = V::zero();
-  for (int i = 0; i < count; i += V::kWidth)
-    largest = V::max(largest, V::magnitude(V::load(elements + i)));
-  return V::largest(largest);
-}
-
-inline float exp2_of(float x) {
-  float lanes[V::kWidth];
-  exp2_nonpositive(V::broadcast(x)).store(lanes);
-  return lanes[0];
-}
-
 template <typename T>
 inline float dot(const float* x, const T* y, int count) {
   V sum = V::zero();
@@ -85,19 +72,14 @@ struct Rows {
   int head_dim;
   size_t query_stride;   // whole runs
   const float* queries;  // [count][query_stride], scaled, zeros behind
-  const float* peaks;    // [count][query_stride / kLanes] of the queries
   float* temporary;      // [count][head_dim]
   float* logits;         // [count][kBlockTokens], then weights
-  float* peak;           // [count] none of a row's weights is larger
-  float* mass;           // [count] their sum
+  float* mass;           // [count] sum of a row's weights
   DigitRows numbers;
   DigitRows rotated;  // [groups][count] of the rotated queries, where a block needs them
   Grid grid;          // of the block at hand
 
   const float* query(int r) const { return queries + static_cast<size_t>(r) * query_stride; }
-  const float* peaks_of(int r) const {
-    return peaks + static_cast<size_t>(r) * query_stride / kLanes;
-  }
   float* temporary_row(int r) const { return temporary + area(r, head_dim); }
   float* logits_row(int r) const { return logits + area(r, kBlockTokens); }
   DigitRows rotated_group(int g) const {
@@ -122,12 +104,9 @@ inline void int8_logits(const Rows& rows, const std::byte* k, const Int8Keys& la
                         const Fetch& fetch, int columns) {
   load_runs(at<Half>(k, layout.scale), rows.head_dim, rows.grid.factor);
   load_runs(at<Half>(k, layout.zero), rows.head_dim, rows.grid.zero);
-  find_peaks(rows.grid.factor, rows.head_dim, rows.grid.peaks);
   const DigitRows numbers = rows.numbers.tiled<2>(rows.count);
-  for (int r = 0; r < rows.count; r++) {
-    const float bound = bound_of(rows.peaks_of(r), rows.grid.peaks, rows.head_dim);
-    fold_numbers<2, true>(numbers, r, rows.query(r), bound, rows.grid, rows.head_dim);
-  }
+  for (int r = 0; r < rows.count; r++)
+    fold_numbers<2, true>(numbers, r, rows.query(r), rows.grid, rows.head_dim);
   const size_t panel = area(rows.head_dim, kLanes);
   integer_product<Codes<8, 0>, Result::rows>(
       rows.count, numbers, panels<uint8_t>(k + layout.codes, panel, fetch), rows.head_dim,
@@ -218,10 +197,8 @@ inline void grouped_values(const Rows& rows, const std::byte* v, const GroupedLa
     for (int t = 0; t < padded; t += V::kWidth)  // what a code of kBias stands for
       V::fma(V::broadcast(static_cast<float>(C::kBias)), V::load(rows.grid.factor + t), V::load(rows.grid.zero + t))
           .store(rows.grid.zero + t);
-    const float largest = largest_of(rows.grid.factor, padded);
     for (int r = 0; r < rows.count; r++)
-      fold_numbers<C::kDigits, true>(numbers, r, rows.logits_row(r), rows.peak[r] * largest,
-                                     rows.grid, padded);
+      fold_numbers<C::kDigits, true>(numbers, r, rows.logits_row(r), rows.grid, padded);
     const int first = g * layout.group;
     integer_product<C, Result::add>(
         rows.count, numbers,
@@ -255,11 +232,9 @@ inline void multiply_values(const Rows& rows, const Copy& copy, const std::byte*
       const Int8Values layout(extent);
       const int padded = rounded_up(tokens, kTokenGranule);
       load_runs(at<Half>(v, layout.scale), padded, rows.grid.factor);
-      const float largest = largest_of(rows.grid.factor, padded);
       const DigitRows numbers = rows.numbers.tiled<2>(rows.count);
       for (int r = 0; r < rows.count; r++)
-        fold_numbers<2, false>(numbers, r, rows.logits_row(r), rows.peak[r] * largest, rows.grid,
-                               padded);
+        fold_numbers<2, false>(numbers, r, rows.logits_row(r), rows.grid, padded);
       integer_product<Codes<8, kInt8ValueBias>, Result::add>(
           rows.count, numbers, panels<uint8_t>(v + layout.codes, panel, fetch), padded, o,
           head_dim, rows.head_dim, rows.grid);
@@ -335,7 +310,7 @@ inline void soften(const Rows& rows, int r, int seen, int padded, const Addition
   const float block_m = V::largest(largest);
   const float old_m = state.m[r];
   const float new_m = block_m > old_m ? block_m : old_m;
-  rows.peak[r] = rows.mass[r] = 0.0f;
+  rows.mass[r] = 0.0f;
   if (new_m == kNone) {
     for (int t = 0; t < rounded_up(padded, kDigitRun); t++) logits[t] = 0.0f;
     return;
@@ -348,14 +323,12 @@ inline void soften(const Rows& rows, int r, int seen, int padded, const Addition
       V::mul(V::load(o + c), V::broadcast(rescale)).store(o + c);
     state.m[r] = new_m;
   }
-  rows.peak[r] = exp2_of(block_m - new_m);
   rows.mass[r] = weigh(logits, seen, padded, additions, new_m);
   state.l[r] += rows.mass[r];
 }
 
 /// Cuts the scratch memory of a tile up; scratch_floats gives its size.
-inline Rows rows_in(float* scratch, int count, int head_dim, float*& queries,
-                    float*& peaks) {
+inline Rows rows_in(float* scratch, int count, int head_dim, float*& queries) {
   const size_t rows = static_cast<size_t>(rounded_up(count, 16));
   const auto take = [&](size_t floats) {
     float* piece = scratch;
@@ -365,15 +338,12 @@ inline Rows rows_in(float* scratch, int count, int head_dim, float*& queries,
   const size_t widest = widest_row(head_dim);
   const size_t stride = static_cast<size_t>(rounded_up(head_dim, kDigitRun));
   queries = take(rows * stride);
-  peaks = take(rows * stride / kLanes);
   Rows whole{.count = count,
              .head_dim = head_dim,
              .query_stride = stride,
              .queries = queries,
-             .peaks = peaks,
              .temporary = take(rows * widest),
              .logits = take(rows * kBlockTokens),
-             .peak = take(rows),
              .mass = take(rows),
              .numbers = {},
              .rotated = {},
@@ -383,7 +353,7 @@ inline Rows rows_in(float* scratch, int count, int head_dim, float*& queries,
   whole.numbers.total = reinterpret_cast<int32_t*>(take(rows));
   whole.numbers.room = widest;
   whole.numbers.digits = reinterpret_cast<int8_t*>(take(rows * widest / 2));
-  whole.grid = {take(widest), take(widest), take(widest / kLanes)};
+  whole.grid = {take(widest), take(widest)};
   const size_t groups = static_cast<size_t>(head_dim / int4_group(head_dim));
   whole.rotated.scale = take(rows * groups);
   whole.rotated.bias = take(rows * groups);
@@ -405,14 +375,12 @@ struct Pass {
       : problem(given), kv_head(head), tile(queries_of) {
     const Shape& shape = problem.shape;
     float* queries;
-    float* peaks;
-    rows = rows_in(scratch, tile.count * shape.group(), shape.head_dim, queries, peaks);
+    rows = rows_in(scratch, tile.count * shape.group(), shape.head_dim, queries);
     for (int r = 0; r < rows.count; r++) {
       const float* q = problem.q.row(token_of(r), head_of(r));
       float* scaled = queries + static_cast<size_t>(r) * rows.query_stride;
       for (int c = 0; c < shape.head_dim; c++) scaled[c] = q[c] * (problem.scale * kLog2E);
       for (size_t c = static_cast<size_t>(shape.head_dim); c < rows.query_stride; c++) scaled[c] = 0;
-      find_peaks(scaled, shape.head_dim, peaks + static_cast<size_t>(r) * rows.query_stride / kLanes);
     }
     for (const Block& block : blocks) {
       if (copy_of(block).tier.k != Format::int4) continue;

@@ -44,15 +44,15 @@ constexpr size_t widest_row(int head_dim) {
   return static_cast<size_t>((std::max(head_dim, kBlockTokens) + 63) / 64 * 64);
 }
 
-/// Floats of memory that a kernel works in for a tile of so many rows: queries and their peaks,
-/// temporaries, logits, two numbers about the weights, digits and three numbers a row, the same of
-/// rotated queries by group, and a block's grids.
+/// Floats of memory that a kernel works in for a tile of so many rows: queries, temporaries,
+/// logits, the sum of the weights, digits and three numbers a row, the same of rotated queries by
+/// group, and a block's grids.
 constexpr size_t scratch_floats(int rows, int head_dim) {
   const size_t widest = widest_row(head_dim);
   const size_t digits = widest / 2 + 3;
   const size_t groups = static_cast<size_t>(head_dim / int4_group(head_dim));
-  const size_t row = widest + widest / 16 + widest + kBlockTokens + 2 + digits * (1 + groups);
-  return static_cast<size_t>((rows + 15) / 16 * 16) * row + 2 * widest + widest / 16;
+  const size_t row = widest + widest + kBlockTokens + 1 + digits * (1 + groups);
+  return static_cast<size_t>((rows + 15) / 16 * 16) * row + 2 * widest;
 }
 
 /// Rows this build has, fastest first; the last one, `portable`, runs everywhere.

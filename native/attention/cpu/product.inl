@@ -148,7 +148,6 @@ struct DigitRows {
 struct Grid {
   float* factor;
   float* zero;
-  float* peaks;  // of the factors
 };
 
 inline void load_grid(const Half* halves, int count, float* grid) {
@@ -159,27 +158,6 @@ inline void load_grid(const Half* halves, int count, float* grid) {
 inline void load_runs(const Half* halves, int count, float* grid) {
   load_grid(halves, count, grid);
   for (int i = count; i < rounded_up(count, kDigitRun); i += V::kWidth) V::zero().store(grid + i);
-}
-
-/// The largest magnitude of each kLanes of `count` elements.
-inline void find_peaks(const float* elements, int count, float* peaks) {
-  for (int i = 0; i < count; i += kLanes) {
-    V largest = V::magnitude(V::load(elements + i));
-    for (int n = V::kWidth; n < kLanes; n += V::kWidth)
-      largest = V::max(largest, V::magnitude(V::load(elements + i + n)));
-    peaks[i / kLanes] = V::largest(largest);
-  }
-}
-
-/// No element of x * y, by the peaks of both, is larger: much less than the product of the largest
-/// where they lie apart.
-inline float bound_of(const float* x_peaks, const float* y_peaks, int count) {
-  float bound = 0.0f;
-  for (int i = 0; i < count / kLanes; i++) {
-    const float product = x_peaks[i] * y_peaks[i];
-    bound = product > bound ? product : bound;
-  }
-  return bound;
 }
 
 /// Makes a row's numbers of `count` elements (whole runs) of magnitude at most `largest`.
@@ -198,12 +176,16 @@ inline void set_numbers(const DigitRows& rows, int row, const float* elements, i
   rows.scale[row] = largest / kLargestNumber<kDigits>;
 }
 
-/// Makes a row's numbers of x * factor, of magnitude at most `bound`, and its bias of x * zero. What
-/// lies beyond `count` is zero in x or in the grid, up to whole runs.
+/// Makes a row's numbers of x * factor and its bias of x * zero. Beyond `count` x and grid hold zeros
+/// up to whole runs.
 template <int kDigits, bool kHasZero>
-inline void fold_numbers(const DigitRows& rows, int row, const float* x, float bound,
-                         const Grid& grid, int count) {
-  const V inverse = V::broadcast(bound > 0.0f ? kLargestNumber<kDigits> / bound : 0.0f);
+inline void fold_numbers(const DigitRows& rows, int row, const float* x, const Grid& grid,
+                         int count) {
+  V most = V::zero();
+  for (int i = 0; i < count; i += V::kWidth)
+    most = V::max(most, V::magnitude(V::mul(V::load(x + i), V::load(grid.factor + i))));
+  const float largest = V::largest(most);
+  const V inverse = V::broadcast(largest > 0.0f ? kLargestNumber<kDigits> / largest : 0.0f);
   int8_t* run = rows.row(row);
   V::Sums total = V::no_sums();
   V bias = V::zero();
@@ -218,7 +200,7 @@ inline void fold_numbers(const DigitRows& rows, int row, const float* x, float b
     total = V::template cut<kDigits>(four, run, run + kDigitRun, total);
   }
   rows.total[row] = V::sum(total);
-  rows.scale[row] = bound / kLargestNumber<kDigits>;
+  rows.scale[row] = largest / kLargestNumber<kDigits>;
   rows.bias[row] = kHasZero ? V::sum(bias) : 0.0f;
 }
 

@@ -52,6 +52,7 @@ struct Case {
   bool slopes = false;
   bool mask = false;
   float key_offset = 0;
+  float value_factor = 1;  // of the values of every third token, those that the mask hides
   int observed = 0;  // tokens at the end whose attention received is asked for
 };
 
@@ -124,7 +125,11 @@ struct Fixture {
       const auto rows = static_cast<size_t>(extent.tokens * head_dim);
       auto keys = normals(rows);
       for (size_t i = 0; i < rows; i += 5) keys[i] += given.key_offset;
-      const auto values = normals(rows);
+      auto values = normals(rows);
+      for (int t = 0; t < extent.tokens; t++)
+        if ((first + t) % 3 == 0)
+          for (int c = 0; c < head_dim; c++)
+            values[static_cast<size_t>(t * head_dim + c)] *= given.value_factor;
       k.emplace_back(area(head_dim, capacity));
       v.emplace_back(area(head_dim, capacity));
       const Rows shaped{nullptr, static_cast<size_t>(head_dim), extent.tokens};

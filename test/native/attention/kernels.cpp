@@ -179,6 +179,23 @@ TEST_CASE("key biases as Qwen2.5 has them do not blow up the rounding of queries
   });
 }
 
+TEST_CASE("large values of tokens that weigh nothing do not spoil the rounding of the others") {
+  for (const Tier tier : {test::kInt8, kInt4, Tier{Format::int8, Format::int2}}) {
+    CAPTURE(name_of(tier));
+    const Case given{.shape = {1, 14, 2, 64},
+                     .past = 899,
+                     .window = 0,
+                     .tier = tier,
+                     .mask = true,
+                     .value_factor = 100.0f};
+    Fixture fixture(given, 4);
+    const auto expected = expect(fixture);
+    each_kernel([&](const cpu::Kernel& kernel) {
+      CHECK(largest_difference(run(fixture, kernel, 1), expected) < tolerance_of(given));
+    });
+  }
+}
+
 TEST_CASE("integer products give the same bits on every instruction set but for the exponentials") {
   // A last bit of an exponential may turn a number by one.
   const std::pair<Tier, double> tiers[] = {{{Format::int8, Format::int8}, 2e-4}, {kInt4, 2e-3}};
