@@ -365,6 +365,36 @@ TEST_CASE("a new budget applies at once, and what is coded stays coded") {
   CHECK(contents(fixture.sequence) == before);
 }
 
+TEST_CASE("what is held for a rollback follows a smaller budget") {
+  Policy policy{
+      .kind = PolicyKind::automatic, .window = 128, .budget = size_t{500} << 10, .step = 16};
+  Fixture fixture(policy);
+  fill(fixture.sequence, 1000);
+  fixture.sequence.hold(1000);
+  fill(fixture.sequence, 1300);
+  policy.budget = size_t{250} << 10;
+  REQUIRE(fixture.sequence.set_budget(policy.budget) == Status::ok);
+  REQUIRE(fixture.sequence.truncate(1000) == 1000);
+  CHECK(contents(fixture.sequence) == straight(1000, policy));
+}
+
+TEST_CASE("a fork of a sequence that holds one slot in two forms") {
+  Fixture fixture(
+      {.kind = PolicyKind::selective, .window = 64, .layers = {{0, Format::fp16, Format::fp16}}});
+  fill(fixture.sequence, 500);
+  fixture.sequence.hold(500);
+  fill(fixture.sequence, 900);
+  CHECK(fixture.sequence.blocks(0)[5].count == 2);
+  CHECK(fixture.sequence.account().bytes() == fixture.pool.used());
+  auto fork = fixture.sequence.fork();
+  CHECK(fork->blocks(0)[5].count == 1);
+  CHECK(fixture.sequence.account().bytes() + fork->account().bytes() == fixture.pool.referenced());
+  fork.reset();
+  CHECK(fixture.pool.referenced() == fixture.pool.used());
+  fixture.sequence.truncate(0);
+  CHECK(fixture.pool.used() == 0);
+}
+
 TEST_CASE("where there is no room to code under a new budget, later steps do it") {
   Policy policy{.kind = PolicyKind::automatic, .window = 128, .step = 256};
   Fixture fixture(policy);
@@ -374,7 +404,12 @@ TEST_CASE("where there is no room to code under a new budget, later steps do it"
   CHECK(fixture.sequence.set_budget(size_t{300} << 10) == Status::exhausted);
   CHECK(contents(*fork) == straight(1500, policy));
   CHECK(fixture.sequence.account().bytes() + fork->account().bytes() == fixture.pool.referenced());
+  // With room for some of the blocks that are due, but not for all: none is left half coded.
+  const auto before = contents(fixture.sequence);
+  fixture.pool.set_budget(fixture.pool.used() + (size_t{60} << 10));
   CHECK(append(fixture.sequence, 1) == Status::exhausted);
+  CHECK(contents(fixture.sequence) == before);
+  CHECK(fixture.sequence.account().bytes() + fork->account().bytes() == fixture.pool.referenced());
   fork.reset();
   fixture.pool.set_budget(0);
   fill(fixture.sequence, 1501);

@@ -145,6 +145,29 @@ void check_same(const Sequence& a, const Sequence& b, Compare compare) {
   REQUIRE(a.account() == b.account());
 }
 
+/// Where things are in a file: layers' geometry, block records, copies.
+struct Places {
+  size_t geometries, records, copies;
+  explicit Places(const Bytes& file) {
+    uint64_t description;
+    std::memcpy(&description, file.data() + 24, sizeof description);
+    copies = cache::kHeaderBytes + description;
+    cache::Reader in(std::span<const std::byte>(file).subspan(cache::kHeaderBytes, description));
+    in.get_list<std::byte>();
+    in.get_list<std::byte>();
+    in.get_list<int32_t>();
+    in.get_list<float>();
+    const auto layers = in.get<int32_t>();
+    geometries = copies - in.left();
+    records = geometries + sizeof(cache::Geometry) * static_cast<size_t>(layers);
+  }
+};
+
+template <typename T>
+void put(Bytes& file, size_t at, const T& value) {
+  std::memcpy(file.data() + at, &value, sizeof value);
+}
+
 void set_checksum(Bytes& file) {
   cache::Hash64 hash;
   const size_t covered = file.size() - cache::kChecksumBytes;
@@ -357,6 +380,86 @@ TEST_CASE("made-up contents under a right checksum do no harm") {
       held.sequence.truncate(held.sequence.length() - 150, cache::Rollback::reopen);
     }
     CHECK(refused > 25);
+  }
+}
+
+TEST_CASE("records that no sequence could have are refused, sizes in agreement or not") {
+  const Folder folder;
+  const Geometries one{{1, 16}};
+  // The second record of a file is changed, and its copy made `grown` bytes longer.
+  const auto patched = [&](const Policy& policy, cache::BlockRecord record, size_t first_bytes,
+                           size_t grown) {
+    Held saved(policy, one);
+    saved.append(16 + 64 + 3 * 128, 1);
+    REQUIRE(saved.save(folder.file()) == SnapshotStatus::ok);
+    Bytes file = read(folder.file());
+    const Places places(file);
+    put(file, places.records + sizeof record, record);
+    file.insert(file.begin() + static_cast<ptrdiff_t>(places.copies + first_bytes), grown,
+                std::byte{0});
+    put(file, 16, uint64_t{file.size()});
+    set_checksum(file);
+    write(folder.file(), file);
+    return Held(policy, one).restore(folder.file());
+  };
+  const auto bytes_of = [&](attention::Tier tier, int32_t tokens, int32_t rank = 0) {
+    return attention::part_bytes(tier, {16, tokens, tokens, rank});
+  };
+  const size_t sink = bytes_of({}, 16);
+  const attention::Tier int8{attention::Format::int8, attention::Format::int8};
+  const attention::Tier lowrank{attention::Format::lowrank, attention::Format::int8};
+
+  const Policy selective{.kind = PolicyKind::selective, .window = 64};
+  CHECK(patched(selective, {.tokens = 128, .kept = 128, .level = 1}, sink, 0) ==
+        SnapshotStatus::ok);  // as it was
+  CHECK(patched(selective, {.tokens = 128, .kept = 144, .level = 1}, sink,
+                bytes_of(int8, 144) - bytes_of(int8, 128)) == SnapshotStatus::damaged);
+  // Behind a block that is not coded none is.
+  CHECK(patched(selective, {.tokens = 128, .kept = 128, .level = 0}, sink,
+                bytes_of({}, 128) - bytes_of(int8, 128)) == SnapshotStatus::damaged);
+  CHECK(patched(selective, {.tokens = 128, .degraded = 1, .kept = 128, .level = 1}, sink, 0) ==
+        SnapshotStatus::damaged);
+
+  const Policy ranked{.kind = PolicyKind::lowrank, .window = 64, .rank = 8};
+  const auto rank = [&](int16_t r) {
+    return patched(ranked, {.tokens = 128, .kept = 128, .rank = r, .level = 1}, sink,
+                   bytes_of(lowrank, 128, std::max<int>(r, 8)) - bytes_of(lowrank, 128, 8));
+  };
+  CHECK(rank(8) == SnapshotStatus::ok);
+  CHECK(rank(16) == SnapshotStatus::ok);
+  CHECK(rank(20) == SnapshotStatus::damaged);
+  CHECK(rank(10) == SnapshotStatus::damaged);
+  CHECK(rank(-4) == SnapshotStatus::damaged);
+
+  const Policy h2o{.kind = PolicyKind::h2o, .window = 64, .keep = 0.1f};
+  Held saved(h2o, one);
+  saved.append(500, 1);
+  REQUIRE(saved.save(folder.file()) == SnapshotStatus::ok);
+  const Bytes file = read(folder.file());
+  const size_t positions = Places(file).copies + sink + bytes_of(int8, 16);
+  for (const int32_t position : {15, 144, -1, 1 << 30}) {
+    Bytes bytes = file;
+    put(bytes, positions, position);
+    set_checksum(bytes);
+    write(folder.file(), bytes);
+    CHECK(Held(h2o, one).restore(folder.file()) == SnapshotStatus::damaged);
+  }
+  // Heads of which one alone is longer than the file.
+  Bytes bytes = file;
+  put(bytes, Places(file).geometries, cache::Geometry{4096, 4096});
+  set_checksum(bytes);
+  write(folder.file(), bytes);
+  CHECK(Held(h2o, {}).restore(folder.file()) == SnapshotStatus::damaged);
+
+  Held empty(h2o, one);
+  REQUIRE(empty.save(folder.file()) == SnapshotStatus::ok);
+  bytes = read(folder.file());
+  for (const cache::Geometry& geometry :
+       {cache::Geometry{1, 24}, {1, 0}, {0, 16}, {-1, 16}, {1, 1 << 16}, {1 << 16, 16}}) {
+    put(bytes, Places(bytes).geometries, geometry);
+    set_checksum(bytes);
+    write(folder.file(), bytes);
+    CHECK(Held(h2o, {}).restore(folder.file()) == SnapshotStatus::damaged);
   }
 }
 
