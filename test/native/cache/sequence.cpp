@@ -376,6 +376,7 @@ TEST_CASE("what is held for a rollback follows a smaller budget") {
   REQUIRE(fixture.sequence.set_budget(policy.budget) == Status::ok);
   REQUIRE(fixture.sequence.truncate(1000) == 1000);
   CHECK(contents(fixture.sequence) == straight(1000, policy));
+  for (const attention::Block& block : fixture.sequence.blocks(0)) CHECK(block.count == 1);
 }
 
 TEST_CASE("a fork of a sequence that holds one slot in two forms") {
