@@ -21,6 +21,8 @@ const tools = {
   'g++': { apt: 'g++', brew: 'gcc' },
   'clang-format': { apt: 'clang-format', brew: 'clang-format' },
   chromium: { apt: 'chromium', brew: 'chromium' },
+  'aarch64-linux-gnu-g++': { apt: 'g++-aarch64-linux-gnu' },
+  'qemu-aarch64': { apt: 'qemu-user' },
   doctest: {
     apt: 'doctest-dev',
     brew: 'doctest',

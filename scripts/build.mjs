@@ -72,8 +72,8 @@ export async function build() {
   await bundle();
 }
 
-/** Configures native/ with these settings, unless it was, and builds a target. Resolves to the folder. */
-async function buildNative(name, settings, target, options) {
+/** Configures native/ with these settings, unless it was, and builds targets. Resolves to the folder. */
+async function buildNative(name, settings, targets, options) {
   const folder = at('build', name);
   const configured = path.join(folder, 'build.ninja');
   await once(name, { text: settings, outputs: [configured] }, async () => {
@@ -81,21 +81,38 @@ async function buildNative(name, settings, target, options) {
     const args = ['-S', at('native'), '-B', folder, '-G', 'Ninja', ...settings];
     await run('cmake', args, options);
   });
-  await run('cmake', ['--build', folder, '--target', target], options);
+  await run('cmake', ['--build', folder, '--target', ...targets], options);
   return folder;
 }
 
-/** The C++ tests, with address and undefined-behaviour sanitizers. Resolves to their folder. */
-export async function buildNativeTests() {
+/**
+ * Builds of the C++ tests, by name: what ctest has to run. What runs on threads is built once more,
+ * and the kernels of a processor that is not here run in an emulator of it.
+ */
+const nativeTestBuilds = {
+  memory: { settings: ['-DSIGHTLINE_SANITIZE=address,undefined'], targets: ['all'] },
+  threads: {
+    settings: ['-DSIGHTLINE_SANITIZE=thread'],
+    targets: ['test_attention', 'test_cache'],
+  },
+  aarch64: {
+    settings: [
+      ...['-DCMAKE_SYSTEM_NAME=Linux', '-DCMAKE_SYSTEM_PROCESSOR=aarch64'],
+      '-DCMAKE_CXX_COMPILER=aarch64-linux-gnu-g++',
+      '-DCMAKE_CROSSCOMPILING_EMULATOR=qemu-aarch64;-L;/usr/aarch64-linux-gnu',
+    ],
+    targets: ['test_attention'],
+  },
+};
+
+/** Builds the C++ tests of that name. Resolves to their folder. */
+export async function buildNativeTests(name) {
   await bootstrap();
   await copyLibraries();
-  heading('native tests');
-  const settings = [
-    '-DCMAKE_BUILD_TYPE=RelWithDebInfo',
-    '-DSIGHTLINE_TESTS=ON',
-    '-DSIGHTLINE_SANITIZE=address,undefined',
-  ];
-  return buildNative('native-tests', settings, 'all');
+  heading(`native tests: ${name}`);
+  const { settings, targets } = nativeTestBuilds[name];
+  const common = ['-DCMAKE_BUILD_TYPE=RelWithDebInfo', '-DSIGHTLINE_TESTS=ON'];
+  return buildNative(`native-tests-${name}`, [...common, ...settings], targets);
 }
 
 /**
@@ -104,7 +121,9 @@ export async function buildNativeTests() {
  */
 export async function buildNativeBench() {
   const settings = ['-DCMAKE_BUILD_TYPE=Release', '-DSIGHTLINE_BENCH=ON'];
-  const folder = await buildNative('native-bench', settings, 'sightline_bench', { capture: true });
+  const folder = await buildNative('native-bench', settings, ['sightline_bench'], {
+    capture: true,
+  });
   const ending = process.platform === 'win32' ? '.exe' : '';
   return path.join(folder, 'bench', `sightline_bench${ending}`);
 }

@@ -75,9 +75,10 @@ async function lint() {
   return result(Object.keys(checks).length - failures.length, failures);
 }
 
-async function nativeTests() {
-  const folder = await buildNativeTests();
-  const report = path.join(resultsFolder, 'native.xml');
+/** Runs one build's tests by ctest; their names get the build's in front. */
+async function runNative(name) {
+  const folder = await buildNativeTests(name);
+  const report = path.join(resultsFolder, `native-${name}.xml`);
   await mkdir(resultsFolder, { recursive: true });
   await rm(report, { force: true });
   const { code } = await attempt('ctest', [
@@ -87,15 +88,30 @@ async function nativeTests() {
   const xml = await readFile(report, 'utf8').catch(() => '');
   const cases = [...xml.matchAll(/<testcase name="([^"]*)"[^>]* status="([^"]*)"/g)];
   const named = (...statuses) =>
-    cases.filter(([, , status]) => statuses.includes(status)).map(([, name]) => name);
-  const skips = named('notrun', 'disabled').map((name) => ({
-    name,
+    cases.filter(([, , status]) => statuses.includes(status)).map(([, test]) => `${name} ${test}`);
+  const skips = named('notrun', 'disabled').map((test) => ({
+    name: test,
     reason: 'ctest did not run it',
   }));
   const failures = named('fail');
-  if (code !== 0 && failures.length === 0) failures.push(`ctest ended with exit code ${code}`);
+  if (code !== 0 && failures.length === 0)
+    failures.push(`${name}: ctest ended with exit code ${code}`);
   return result(named('run').length, failures, skips);
 }
+
+async function nativeTests() {
+  const outcomes = [await runNative('memory')];
+  for (const name of ['threads', 'aarch64'])
+    outcomes.push(isLinux ? await runNative(name) : notHere(name));
+  const all = (key) => outcomes.flatMap((outcome) => outcome[key]);
+  const passed = outcomes.reduce((sum, outcome) => sum + outcome.passed, 0);
+  return result(passed, all('failures'), all('skips'));
+}
+
+const notHere = (name) => {
+  const reason = `they are set up for Linux on x64 only, not ${process.platform} on ${process.arch}`;
+  return result(0, [], [{ name: `all native tests of ${name}`, reason }]);
+};
 
 async function extensionHostTests() {
   const counts = await countsFile('vscode');
@@ -121,6 +137,8 @@ let building;
 /** Several stages need the build; where it fails, it fails once. */
 const buildOnce = () => (building ??= build());
 
+const isLinux = process.platform === 'linux' && process.arch === 'x64';
+const emulatorTools = isLinux ? ['aarch64-linux-gnu-g++', 'qemu-aarch64'] : [];
 const browserTools = hasCodeServer ? ['chromium'] : [];
 const installBrowserServer = async () => {
   if (hasCodeServer) await installCodeServer();
@@ -136,7 +154,12 @@ const stages = [
   },
   { name: 'lint', tools: ['clang-format'], setUp: bootstrapPackages, run: lint },
   { name: 'unit', tools: [], setUp: bootstrapPackages, run: () => nodeTests('unit') },
-  { name: 'native', tools: [...buildTools, 'doctest'], setUp: bootstrap, run: nativeTests },
+  {
+    name: 'native',
+    tools: [...buildTools, 'doctest', ...emulatorTools],
+    setUp: bootstrap,
+    run: nativeTests,
+  },
   {
     name: 'integration',
     tools: buildTools,

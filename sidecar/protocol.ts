@@ -20,7 +20,7 @@ export interface SightlineSettings {
     /** What older tokens are held in. */
     readonly tier: 'int8' | 'fp8' | 'k8v4' | 'int4' | 'k4v2';
     readonly sink: number;
-    /** 0: 256 where the lowest tier has 8 bits, 1024 below that. */
+    /** 0: 256 where the lowest tier has 8 bits, 896 below that. */
     readonly window: number;
     readonly span: number;
     readonly keep: number;

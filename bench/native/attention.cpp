@@ -61,10 +61,8 @@ class Layers {
       std::vector<Block>& list = layers_.emplace_back();
       for (int first = 0; first < what.depth; first += kBlockTokens) {
         Block block{.first = first, .tokens = kBlockTokens, .count = 1, .copies = {}};
-        block.copies[0] = {.data = data,
-                           .tier = tier,
-                           .capacity = kBlockTokens,
-                           .tokens = kBlockTokens};
+        block.copies[0] = {
+            .data = data, .tier = tier, .capacity = kBlockTokens, .tokens = kBlockTokens};
         list.push_back(block);
         data += part.size() * static_cast<size_t>(what.kv_heads);
       }
@@ -93,7 +91,8 @@ AttentionCase::AttentionCase(const Arguments& arguments)
       depth(arguments.count("depth")),
       layers(arguments.count("layers")),
       threads(arguments.count("threads")) {
-  if (heads % kv_heads != 0) throw std::invalid_argument("--heads must be a multiple of --kv-heads");
+  if (heads % kv_heads != 0)
+    throw std::invalid_argument("--heads must be a multiple of --kv-heads");
   if (head_dim % 16 != 0) throw std::invalid_argument("--head-dim must be a multiple of 16");
 }
 

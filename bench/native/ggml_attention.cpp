@@ -29,7 +29,8 @@ std::unique_ptr<ggml_backend, Free> cpu_backend(const std::string& libraries, in
   std::unique_ptr<ggml_backend, Free> backend(
       ggml_backend_init_by_type(GGML_BACKEND_DEVICE_TYPE_CPU, nullptr));
   if (backend == nullptr) throw std::runtime_error("ggml has no CPU backend in that folder");
-  ggml_backend_reg_t registry = ggml_backend_dev_backend_reg(ggml_backend_get_device(backend.get()));
+  ggml_backend_reg_t registry =
+      ggml_backend_dev_backend_reg(ggml_backend_get_device(backend.get()));
   const auto set_threads = reinterpret_cast<ggml_backend_set_n_threads_t>(
       ggml_backend_reg_get_proc_address(registry, "ggml_backend_set_n_threads"));
   if (set_threads != nullptr) set_threads(backend.get(), threads);
@@ -57,8 +58,8 @@ std::unique_ptr<ggml_context, Free> context_for(size_t tensors) {
 }
 
 /// As llama.cpp's graphs compute it.
-ggml_tensor* attention(ggml_context* in, bool flash, ggml_tensor* q, ggml_tensor* k,
-                       ggml_tensor* v, ggml_tensor* mask, float scale) {
+ggml_tensor* attention(ggml_context* in, bool flash, ggml_tensor* q, ggml_tensor* k, ggml_tensor* v,
+                       ggml_tensor* mask, float scale) {
   if (flash) return ggml_flash_attn_ext(in, q, k, v, mask, scale, 0, 0);
   ggml_tensor* weights = ggml_soft_max_ext(in, ggml_mul_mat(in, k, q), mask, scale, 0);
   return ggml_mul_mat(in, v, weights);

@@ -27,11 +27,11 @@ std::string metadata(const llama_model* model, const std::string& key) {
   return length < 0 ? std::string() : std::string(value.data());
 }
 
-double gibibytes(size_t bytes) { return static_cast<double>(bytes) / (1 << 30); }
-
-std::string in_gibibytes(size_t bytes) {
-  const std::string text = std::to_string(gibibytes(bytes));
-  return text.substr(0, text.find('.') + 2) + " GiB";
+/// `1.5 GiB`, or `12.0 MiB` of what is less than one.
+std::string size_text(size_t bytes) {
+  const bool is_large = bytes >= size_t{1} << 30;
+  const std::string text = std::to_string(static_cast<double>(bytes) / (1 << (is_large ? 30 : 20)));
+  return text.substr(0, text.find('.') + 2) + (is_large ? " GiB" : " MiB");
 }
 
 struct Loading {
@@ -283,12 +283,24 @@ void Model::set_policy(const cache::Policy& policy) {
   device_->set_policy(policy);
 }
 
-/// The cache grows with its tokens; whether the full context would fit is told at once.
+/// The cache grows with its tokens; whether the full context would fit is told at once, and whether
+/// a budget that is to be kept has room for what always stays FP16.
 Result<Done> Model::check_memory() const {
   if (device_ == nullptr) return Done{};
   const size_t limit = memory_limit();
   const cache::Sequence& sequence = device_->cache();
   const size_t step = kMicroBatch * device_->owned_token_bytes();
+  const cache::Policy& policy = sequence.policy();
+  if (policy.kind == cache::PolicyKind::automatic && options_.cache_budget_bytes > 0) {
+    const int32_t uncoded = std::min(info_.context_tokens, policy.sink + policy.window);
+    const size_t least = cache::forecast_bytes({}, sequence.geometries(), uncoded) + step;
+    if (least > options_.cache_budget_bytes)
+      return Error{Code::cache_exhausted,
+                   "A budget of " + size_text(options_.cache_budget_bytes) +
+                       " is too little for the cache's window of " + std::to_string(policy.window) +
+                       " tokens: it takes " + size_text(least) +
+                       ". Raise sightline.cache.budgetMiB or lower sightline.cache.window."};
+  }
   size_t bytes =
       cache::forecast_bytes(sequence.policy(), sequence.geometries(), info_.context_tokens) + step;
   if (options_.cache_budget_bytes > 0) bytes = std::min(bytes, options_.cache_budget_bytes);
@@ -296,8 +308,8 @@ Result<Done> Model::check_memory() const {
   if (limit == 0 || needed <= limit) return Done{};
   return Error{Code::out_of_memory,
                "A context of " + std::to_string(info_.context_tokens) + " tokens needs " +
-                   in_gibibytes(needed) + " with the model's weights, and this machine has " +
-                   in_gibibytes(limit) + ". Lower sightline.model.contextTokens."};
+                   size_text(needed) + " with the model's weights, and this machine has " +
+                   size_text(limit) + ". Lower sightline.model.contextTokens."};
 }
 
 Stats Model::stats() const {
@@ -377,7 +389,7 @@ Error Model::decode_error(int32_t code) const {
   // Without a bound it is the system that has no memory left: code -2 below.
   if (failure == device::Failure::cache_exhausted && device_->pool().budget() > 0) {
     return {Code::cache_exhausted, "The KV cache has reached its bound of " +
-                                       in_gibibytes(device_->pool().budget()) +
+                                       size_text(device_->pool().budget()) +
                                        ". Use a shorter context, or give the cache more memory."};
   }
   if (failure == device::Failure::unsupported_operation) {

@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import { existsSync, readdirSync } from 'node:fs';
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { at } from './shell.mjs';
+import { at, root } from './shell.mjs';
 
 /** Every file under `start` (a file stands for itself), sorted. */
 export function filesUnder(start) {
@@ -20,7 +20,7 @@ async function hashOf({ files = [], text = [] }) {
   const hash = createHash('sha256');
   for (const part of text) hash.update(`${part}\0`);
   for (const file of files.flatMap(filesUnder))
-    hash.update(`${file}\0`).update(await readFile(file));
+    hash.update(`${path.relative(root, file)}\0`).update(await readFile(file));
   return hash.digest('hex');
 }
 

@@ -13,7 +13,7 @@ Completes FILE at the end of LINE, or before COLUMN (both count from 1), with th
                              attention, importance or lowrank (selective)
   --tier NAME                what older tokens are held in: int8, fp8, k8v4, int4 or k4v2 (int8)
   --sink N                   first tokens that stay FP16 (16)
-  --window N                 most recent tokens that stay FP16; 0: 256 with 8 bits, 1024 below (0)
+  --window N                 most recent tokens that stay FP16; 0: 256 with 8 bits, 896 below (0)
   --span N                   most recent tokens that hierarchical holds in FP16 or int8 (4096)
   --keep N                   share of older tokens that h2o and importance keep (0.5)
   --budget N                 MiB the KV cache may take; 0: no bound, auto takes half of what is left (0)

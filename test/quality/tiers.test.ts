@@ -11,6 +11,7 @@ import {
   full,
   load,
   loadOptions,
+  rejectsWith,
   withEngine,
   type CacheOptions,
 } from './support/engine.ts';
@@ -222,6 +223,16 @@ describe('policies', () => {
     } finally {
       await engine.close();
     }
+  });
+
+  it('auto refuses a budget without room for its window when it is loaded', async () => {
+    const options = loadOptions(model, { policy: 'auto', window: 896 });
+    await rejectsWith(
+      ['CACHE_EXHAUSTED'],
+      () => load({ ...options, cacheBudgetBytes: 2 ** 20 }).result,
+    );
+    const roomy = await load({ ...options, cacheBudgetBytes: 64 * 2 ** 20 }).result;
+    await roomy.close();
   });
 });
 

@@ -6,7 +6,7 @@ struct E4m3;
 template <typename Dot>
 struct Vector256 : Dot {
   static constexpr int kWidth = 8;
-  static constexpr int kRows = 6;         // 12 sums, 2 rows of b and a broadcast fit 16 registers
+  static constexpr int kRows = 6;  // 12 sums, 2 rows of b and a broadcast fit 16 registers
   static constexpr int kIntegerRegisters = 10;  // beside digits, products and constants
   static constexpr int kIntegerPanels = 1;
   static constexpr int kPanels = 1;

@@ -6,7 +6,7 @@ struct E4m3;
 template <typename Dot>
 struct Vector512 : Dot {
   static constexpr int kWidth = 16;
-  static constexpr int kRows = 8;  // 16 sums of 32 registers
+  static constexpr int kRows = 8;               // 16 sums of 32 registers
   static constexpr int kIntegerRegisters = 30;  // beside digits and a constant
   static constexpr int kIntegerPanels = 2;
   static constexpr int kPanels = 2;

@@ -15,8 +15,8 @@
 //   dot4(sums, codes, digits): adds code * digit of four neighbours, the digits being the same four
 //     for all lanes; a code of 8 bits counts as code - kDotBias
 //   combine(high, low, offset) = 128 * high + low + offset, to_floats(sums, offset), as floats
-//   cut<kDigits>(numbers[4], high, low, sums): rounds the numbers, stores their digits, and adds them
-//     up somehow over the sums'; sum(sums)
+//   cut<kDigits>(numbers[4], high, low, sums): rounds the numbers, stores their digits, and adds
+//     them up somehow over the sums'; sum(sums)
 //   V::kIntegerRegisters, V::kIntegerPanels registers for sums and codes of an integer product's
 //     tile, panels of a full one
 
@@ -29,10 +29,14 @@ struct E4m3 {
   uint8_t bits;
 };
 
-constexpr size_t least_of(size_t a, size_t b) { return a < b ? a : b; }
-constexpr size_t most_of(size_t a, size_t b) { return a > b ? a : b; }
-constexpr int least(int a, int b) { return a < b ? a : b; }
-constexpr int most(int a, int b) { return a > b ? a : b; }
+template <typename T>
+constexpr T least(T a, T b) {
+  return a < b ? a : b;
+}
+template <typename T>
+constexpr T most(T a, T b) {
+  return a > b ? a : b;
+}
 constexpr int rounded_up(int value, int step) { return (value + step - 1) / step * step; }
 
 template <typename T>
@@ -128,9 +132,9 @@ inline void int4_logits(const Rows& rows, const std::byte* k, const GroupedLayou
     load_grid(at<Half>(k, layout.scale) + area(g, capacity), columns, rows.grid.factor);
     load_grid(at<Half>(k, layout.zero) + area(g, capacity), columns, rows.grid.zero);
     const std::byte* codes = k + layout.codes + area(g * layout.group / 8, 1) * run;
-    integer_product<Codes<4, 0>, Result::columns>(rows.count, rows.rotated_group(g),
-                                                  panels<uint8_t>(codes, panel, fetch), layout.group,
-                                                  rows.logits, kBlockTokens, columns, rows.grid);
+    integer_product<Codes<4, 0>, Result::columns>(
+        rows.count, rows.rotated_group(g), panels<uint8_t>(codes, panel, fetch), layout.group,
+        rows.logits, kBlockTokens, columns, rows.grid);
   }
 }
 
@@ -142,16 +146,18 @@ inline void multiply_keys(const Rows& rows, const Copy& copy, const std::byte* k
   const size_t panel = area(rows.head_dim, kLanes);
   switch (copy.tier.k) {
     case Format::fp16:
-      float_product<Half, false>(rows.count, rows.queries, rows.query_stride, panels<Half>(k, panel, fetch),
-                                 rows.head_dim, rows.logits, kBlockTokens, columns);
+      float_product<Half, false>(rows.count, rows.queries, rows.query_stride,
+                                 panels<Half>(k, panel, fetch), rows.head_dim, rows.logits,
+                                 kBlockTokens, columns);
       return;
     case Format::fp8: {
       const float scale = 0x1p8f * half_to_float(*at<uint16_t>(k, Fp8Layout(extent).scale));
       for (int r = 0; r < rows.count; r++)
         for (int c = 0; c < rows.head_dim; c += V::kWidth)
           V::mul(V::load(rows.query(r) + c), V::broadcast(scale)).store(rows.temporary_row(r) + c);
-      float_product<E4m3, false>(rows.count, rows.temporary, head_dim, panels<E4m3>(k, panel, fetch),
-                                 rows.head_dim, rows.logits, kBlockTokens, columns);
+      float_product<E4m3, false>(rows.count, rows.temporary, head_dim,
+                                 panels<E4m3>(k, panel, fetch), rows.head_dim, rows.logits,
+                                 kBlockTokens, columns);
       return;
     }
     case Format::int8:
@@ -195,7 +201,8 @@ inline void grouped_values(const Rows& rows, const std::byte* v, const GroupedLa
     load_runs(at<Half>(v, layout.scale) + area(g, capacity), padded, rows.grid.factor);
     load_runs(at<Half>(v, layout.zero) + area(g, capacity), padded, rows.grid.zero);
     for (int t = 0; t < padded; t += V::kWidth)  // what a code of kBias stands for
-      V::fma(V::broadcast(static_cast<float>(C::kBias)), V::load(rows.grid.factor + t), V::load(rows.grid.zero + t))
+      V::fma(V::broadcast(static_cast<float>(C::kBias)), V::load(rows.grid.factor + t),
+             V::load(rows.grid.zero + t))
           .store(rows.grid.zero + t);
     for (int r = 0; r < rows.count; r++)
       fold_numbers<C::kDigits, true>(numbers, r, rows.logits_row(r), rows.grid, padded);
@@ -215,8 +222,8 @@ inline void multiply_values(const Rows& rows, const Copy& copy, const std::byte*
   const size_t panel = area(copy.capacity, kLanes);
   switch (copy.tier.v) {
     case Format::fp16:
-      float_product<Half, true>(rows.count, rows.logits, kBlockTokens, panels<Half>(v, panel, fetch),
-                                tokens, o, head_dim, rows.head_dim);
+      float_product<Half, true>(rows.count, rows.logits, kBlockTokens,
+                                panels<Half>(v, panel, fetch), tokens, o, head_dim, rows.head_dim);
       return;
     case Format::fp8: {
       const float scale = 0x1p8f * half_to_float(*at<uint16_t>(v, Fp8Layout(extent).scale));
@@ -224,8 +231,8 @@ inline void multiply_values(const Rows& rows, const Copy& copy, const std::byte*
         for (int t = 0; t < tokens; t += V::kWidth)
           V::mul(V::load(rows.logits_row(r) + t), V::broadcast(scale))
               .store(rows.logits_row(r) + t);
-      float_product<E4m3, true>(rows.count, rows.logits, kBlockTokens, panels<E4m3>(v, panel, fetch),
-                                tokens, o, head_dim, rows.head_dim);
+      float_product<E4m3, true>(rows.count, rows.logits, kBlockTokens,
+                                panels<E4m3>(v, panel, fetch), tokens, o, head_dim, rows.head_dim);
       return;
     }
     case Format::int8: {
@@ -236,8 +243,8 @@ inline void multiply_values(const Rows& rows, const Copy& copy, const std::byte*
       for (int r = 0; r < rows.count; r++)
         fold_numbers<2, false>(numbers, r, rows.logits_row(r), rows.grid, padded);
       integer_product<Codes<8, kInt8ValueBias>, Result::add>(
-          rows.count, numbers, panels<uint8_t>(v + layout.codes, panel, fetch), padded, o,
-          head_dim, rows.head_dim, rows.grid);
+          rows.count, numbers, panels<uint8_t>(v + layout.codes, panel, fetch), padded, o, head_dim,
+          rows.head_dim, rows.grid);
       return;
     }
     case Format::int4:
@@ -276,8 +283,8 @@ inline void complete(float* logits, int seen, int padded, const Additions& addit
   }
 }
 
-/// Turns logits into weights 2^(logit - m), and returns their sum. Up to a whole run of digits there
-/// are zeros behind them.
+/// Turns logits into weights 2^(logit - m), and returns their sum. Up to a whole run of digits
+/// there are zeros behind them.
 inline float weigh(float* logits, int seen, int padded, const Additions& additions, float m) {
   constexpr uint16_t kHidden = 0xfc00;  // -infinity
   const V top = V::broadcast(m);
@@ -380,7 +387,8 @@ struct Pass {
       const float* q = problem.q.row(token_of(r), head_of(r));
       float* scaled = queries + static_cast<size_t>(r) * rows.query_stride;
       for (int c = 0; c < shape.head_dim; c++) scaled[c] = q[c] * (problem.scale * kLog2E);
-      for (size_t c = static_cast<size_t>(shape.head_dim); c < rows.query_stride; c++) scaled[c] = 0;
+      for (size_t c = static_cast<size_t>(shape.head_dim); c < rows.query_stride; c++)
+        scaled[c] = 0;
     }
     for (const Block& block : blocks) {
       if (copy_of(block).tier.k != Format::int4) continue;
@@ -418,6 +426,7 @@ struct Pass {
   };
   Part part_of(const Block& block) const {
     const Copy& copy = copy_of(block);
+    if (copy.data == nullptr) return {};
     const Extent extent = copy.extent(problem.shape.head_dim);
     const size_t bytes = part_bytes(copy.tier, extent);
     const size_t key_bytes = values_offset(copy.tier, extent);
@@ -473,9 +482,9 @@ void attend(const Problem& problem, int kv_head, Tile tile, std::span<const Bloc
       soften(rows, r, pass.seen_by(pass.token_of(r), block), padded, pass.additions(r, block),
              state);
     // As many lines as keys have more than values were fetched while those were read.
-    const size_t fetched = most_of(here.keys.size(), here.values.size()) - here.values.size();
+    const size_t fetched = most(here.keys.size(), here.values.size()) - here.values.size();
     multiply_values(rows, copy, here.values.data(),
-                    {part.keys.subspan(least_of(fetched, part.keys.size())), {}}, tokens, state.o);
+                    {part.keys.subspan(least(fetched, part.keys.size())), {}}, tokens, state.o);
   }
 }
 
@@ -488,8 +497,7 @@ void observe(const Problem& problem, int kv_head, Tile tile, float* scratch, con
     const int tokens = pass.seen(block);
     if (tokens == 0 || block.end() <= received.first) continue;
     const int padded = rounded_up(tokens, kTokenGranule);
-    multiply_keys(pass.rows, pass.copy_of(block), pass.part_of(block).keys.data(), {},
-                  padded);
+    multiply_keys(pass.rows, pass.copy_of(block), pass.part_of(block).keys.data(), {}, padded);
     for (int r = 0; r < pass.rows.count; r++) {
       float* logits = pass.rows.logits_row(r);
       const int seen = pass.seen_by(pass.token_of(r), block);
@@ -498,7 +506,8 @@ void observe(const Problem& problem, int kv_head, Tile tile, float* scratch, con
       const float share = state.l[r] > 0.0f ? 1.0f / state.l[r] : 0.0f;
       weigh(logits, seen, padded, additions, state.m[r]);
       const int skipped = most(0, received.first - block.first);
-      for (int t = skipped; t < seen; t++) mass[block.first + t - received.first] += share * logits[t];
+      for (int t = skipped; t < seen; t++)
+        mass[block.first + t - received.first] += share * logits[t];
     }
   }
 }

@@ -6,7 +6,7 @@ struct E4m3;
 template <typename Dot>
 struct Vector128 : Dot {
   static constexpr int kWidth = 4;
-  static constexpr int kRows = 6;         // 24 sums, 4 vectors of b and a broadcast of 32 registers
+  static constexpr int kRows = 6;  // 24 sums, 4 vectors of b and a broadcast of 32 registers
   static constexpr int kIntegerRegisters = 20;  // beside 4 bytes, digits, products, constants
   static constexpr int kIntegerPanels = 1;
   static constexpr int kPanels = 1;

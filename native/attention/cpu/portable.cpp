@@ -139,7 +139,8 @@ struct V {
     });
   }
   static V to_floats(const Sums& sums, int32_t offset) {
-    return each([&](int i) { return static_cast<float>(static_cast<int32_t>(sums.lane[i]) + offset); });
+    return each(
+        [&](int i) { return static_cast<float>(static_cast<int32_t>(sums.lane[i]) + offset); });
   }
   static int32_t sum(const Sums& a) {
     float total = 0;

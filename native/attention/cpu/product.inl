@@ -176,8 +176,8 @@ inline void set_numbers(const DigitRows& rows, int row, const float* elements, i
   rows.scale[row] = largest / kLargestNumber<kDigits>;
 }
 
-/// Makes a row's numbers of x * factor and its bias of x * zero. Beyond `count` x and grid hold zeros
-/// up to whole runs.
+/// Makes a row's numbers of x * factor and its bias of x * zero. Beyond `count` x and grid hold
+/// zeros up to whole runs.
 template <int kDigits, bool kHasZero>
 inline void fold_numbers(const DigitRows& rows, int row, const float* x, const Grid& grid,
                          int count) {
@@ -315,8 +315,8 @@ inline void integer_product(int rows, const DigitRows& a, Panels<uint8_t> b, int
                             size_t ldc, int columns, const Grid& grid) {
   for (int first = 0; first < rows; first += a.tile) {
     integer_rows<C, kResult, kIntegerRows<C::kDigits>>(least(a.tile, rows - first), a, first, b, k,
-                                           c + static_cast<size_t>(first) * ldc, ldc, columns,
-                                           grid);
+                                                       c + static_cast<size_t>(first) * ldc, ldc,
+                                                       columns, grid);
     b.fetch = {};
   }
 }

@@ -53,7 +53,7 @@ struct Case {
   bool mask = false;
   float key_offset = 0;
   float value_factor = 1;  // of the values of every third token, those that the mask hides
-  int observed = 0;  // tokens at the end whose attention received is asked for
+  int observed = 0;        // tokens at the end whose attention received is asked for
 };
 
 struct Fixture {
