@@ -33,14 +33,14 @@ const shapes: readonly Shape[] = [
 ];
 
 async function* measureAttention(options: Options): AsyncGenerator<Row> {
-  const kernels = await kernelNames();
+  const [fastest = 'portable', ...others] = await kernelNames();
   const own = (kernel: string, tier: string): Contender => {
     return { name: `${tier}/${kernel}`, command: 'attention', settings: { kernel, tier } };
   };
-  const ofTiers = tiers.map((tier) => own(kernels[0], tier));
-  const ofKernels = kernels
-    .slice(1)
-    .flatMap((kernel) => ['fp16', 'int8', 'int4'].map((tier) => own(kernel, tier)));
+  const ofTiers = tiers.map((tier) => own(fastest, tier));
+  const ofKernels = others.flatMap((kernel) =>
+    ['fp16', 'int8', 'int4'].map((tier) => own(kernel, tier)),
+  );
   for (const shape of options.quick ? [{ ...small, depth: 1024 }] : shapes)
     yield* measureShape(shape, shape === small ? [...ofTiers, ...ofKernels] : ofTiers, options);
 }
@@ -77,9 +77,9 @@ async function* measureShape(
       await started.ask('warm up');
     }
     const runs = new Map(
-      [...processes].map(([contender, { ask }]) => [
+      [...processes].map(([contender, process]) => [
         contender,
-        async (): Promise<number> => (1000 * Number(await ask('run'))) / layers,
+        async (): Promise<number> => (1000 * Number(await process.ask('run'))) / layers,
       ]),
     );
     const samples = await sampleInTurn(quick ? 2 : queries === 1 ? 15 : 5, runs);

@@ -64,8 +64,12 @@ async function loadStock(
     context: contextTokens,
   });
   return {
-    goTo: async (depth) => void (await child.ask(`go ${depth}`)),
-    evaluate: async (tokens) => void (await child.ask(`evaluate ${tokens}`)),
+    goTo: async (depth) => {
+      await child.ask(`go ${depth}`);
+    },
+    evaluate: async (tokens) => {
+      await child.ask(`evaluate ${tokens}`);
+    },
     close: () => child.close(),
   };
 }

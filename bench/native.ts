@@ -56,12 +56,11 @@ export async function readBandwidth(threads: number): Promise<number> {
   return (await report('bandwidth', { threads }, bandwidthReport)).bytesPerSecond;
 }
 
-const kernelsReport = z.object({ kernels: z.array(z.string()).nonempty() });
+const kernelsReport = z.object({ kernels: z.array(z.string()) });
 
 /** Names of the attention kernels that run here, fastest first. */
-export async function kernelNames(): Promise<readonly [string, ...string[]]> {
-  const { kernels } = await report('kernels', {}, kernelsReport);
-  return kernels;
+export async function kernelNames(): Promise<readonly string[]> {
+  return (await report('kernels', {}, kernelsReport)).kernels;
 }
 
 async function report<T>(command: string, settings: Settings, schema: z.ZodType<T>): Promise<T> {
