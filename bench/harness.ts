@@ -5,6 +5,7 @@
 import { spawnSync } from 'node:child_process';
 import fs from 'node:fs';
 import os from 'node:os';
+import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { median, spread } from './statistics.ts';
 import { targetOf } from './targets.ts';
@@ -196,10 +197,12 @@ function figure(value: number): string {
   return value >= 1000 ? Math.round(value).toLocaleString('en') : value.toPrecision(3);
 }
 
+/** With `-dirty` where more than documents, among them the reports themselves, is not committed. */
 function commit(): string {
-  const git = spawnSync('git', ['describe', '--always', '--dirty'], {
-    cwd: import.meta.dirname,
-    encoding: 'utf8',
-  });
-  return git.status === 0 ? git.stdout.trim() : 'unknown';
+  const git = (...args: string[]): { readonly status: number | null; readonly stdout: string } =>
+    spawnSync('git', args, { cwd: path.dirname(import.meta.dirname), encoding: 'utf8' });
+  const name = git('describe', '--always');
+  if (name.status !== 0) return 'unknown';
+  const isClean = git('diff', '--quiet', 'HEAD', '--', ':!docs').status === 0;
+  return `${name.stdout.trim()}${isClean ? '' : '-dirty'}`;
 }
