@@ -2,6 +2,7 @@
 import { benchmarkModel } from '../test/fixtures/models/specs.ts';
 import { runBenchmark, type Options, type Row } from './harness.ts';
 import type { Round } from './rounds.ts';
+import { measureReporting } from './reporting.ts';
 import { measureScaling } from './scaling.ts';
 import { measureSpeed } from './speed.ts';
 
@@ -38,6 +39,7 @@ async function* measure(options: Options): AsyncGenerator<Row> {
     },
     options,
   );
+  yield* measureReporting('decode', 'int8', options);
 }
 
 await runBenchmark({ name: 'decode', model: () => benchmarkModel.name, measure });

@@ -17,6 +17,8 @@ const targets: readonly (readonly [RegExp, Target])[] = [
   [/^decode\/int8\/depth=16384\/baseline=llama\.cpp q8_0 fa=on$/, { must: 4, goal: 6 }],
   [/^decode\/int8\/depth=16384\/baseline=full$/, { must: 1.2, goal: 1.8 }],
   [/^decode\/int8\/depth=16384\/share-of-floor$/, { must: 0.6, goal: 0.85 }],
+  // Percent.
+  [/^decode\/[\w-]+\/statistics$/, { must: 0.5 }],
   // Percent. A cost that grows with the square of the depth, or jumps somewhere, misses it.
   [/^decode\/[\w-]+\/linearity$/, { must: 10 }],
 
