@@ -92,29 +92,32 @@ TEST_CASE("asynchronous copies arrive when they are waited for, and not before")
 
 TEST_CASE("what breaks CUDA's rules is reported with its place") {
   const emulator::Launch two_warps{{1, 1, 1}, {64, 1, 1}};
-  CHECK(contains(fault_of(two_warps,
-                          [] {
-                            if (thread_index().x < 32) {
-                              sync_block();
-                            } else {
-                              sync_block();
-                            }
-                          }),
-                 "different barriers"));
-  CHECK(contains(fault_of(two_warps,
-                          [] {
-                            if (lane_index() != 3) shuffle_xor(1, 1);
-                          }),
-                 "others of its mask never reach"));
-  CHECK(contains(fault_of(two_warps,
-                          [] {
-                            alignas(16) static const float source[4] = {};
-                            Machine::current().copy_async(shared_array<float, 4>(), source, 16,
-                                                          Site::current());
-                          }),
-                 "before its asynchronous copies"));
-  CHECK(contains(fault_of(two_warps, [] { Machine::current().copy_async(nullptr, nullptr, 12, Site::current()); }),
-                 "4, 8 or 16 bytes"));
+  alignas(16) static const float source[4] = {};
+  // Outside of the macros, which would put all of a kernel on one line.
+  const auto different_barriers = [] {
+    if (thread_index().x < 32) {
+      sync_block();
+    } else {
+      sync_block();
+    }
+  };
+  const auto missing_lane = [] {
+    if (lane_index() != 3) shuffle_xor(1, 1);
+  };
+  const auto forgotten_copy = [] {
+    Machine::current().copy_async(shared_array<float, 4>(), source, 16, Site::current());
+  };
+  const auto odd_copy = [] {
+    Machine::current().copy_async(shared_array<float, 4>(), source, 12, Site::current());
+  };
+  const auto foreign_collective = [] {
+    Machine::current().exchange(1u << (lane_index() ^ 1), {}, Site::current());
+  };
+  CHECK(contains(fault_of(two_warps, different_barriers), "different barriers"));
+  CHECK(contains(fault_of(two_warps, missing_lane), "others of its mask never reach"));
+  CHECK(contains(fault_of(two_warps, forgotten_copy), "before its asynchronous copies"));
+  CHECK(contains(fault_of(two_warps, odd_copy), "4, 8 or 16 bytes"));
+  CHECK(contains(fault_of(two_warps, foreign_collective), "a collective of others"));
 }
 
 TEST_CASE("a missing barrier shows in some order of the threads") {
