@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cstdlib>
 #include <filesystem>
 #include <stdexcept>
 
@@ -194,15 +195,13 @@ Result<Done> Model::open_context(int32_t threads) {
     parameters.type_k = GGML_TYPE_F16;
     parameters.type_v = GGML_TYPE_F16;
     parameters.flash_attn_type = LLAMA_FLASH_ATTN_TYPE_ENABLED;
-    // Latent attention keeps one compressed tensor for keys and values: not ours to split.
-    const std::string rank = metadata(model_.get(), info_.architecture + ".attention.kv_lora_rank");
     auto& policy = std::get<cache::Policy>(options_.cache);
     biased_layers_ = biased_layers(key_bias_norms(options_.model_path));
     policy = with_fine_keys(policy, biased_layers_);
     policy.budget = options_.cache_budget_bytes > 0 ? options_.cache_budget_bytes : spare_memory();
     device_->own_cache({.policy = policy,
                         .budget_bytes = options_.cache_budget_bytes,
-                        .capacity = rank.empty() ? capacity : 0,
+                        .capacity = has_plain_heads() ? capacity : 0,
                         .gives_up = false});
   }
 
@@ -223,6 +222,21 @@ Result<Done> Model::open_context(int32_t threads) {
     info_.kernels = device_->kernel_name();
   }
   return check_memory();
+}
+
+/// Whether keys and values come in heads that our cache can hold: of one size, a multiple of 16.
+/// Latent attention keeps one compressed tensor for both.
+bool Model::has_plain_heads() const {
+  const auto attention = [&](const char* key) {
+    return metadata(model_.get(), info_.architecture + ".attention." + key);
+  };
+  if (!attention("kv_lora_rank").empty()) return false;
+  const int32_t heads = std::max(1, llama_model_n_head(model_.get()));
+  const std::string usual = std::to_string(llama_model_n_embd(model_.get()) / heads);
+  const std::string given[] = {attention("key_length"), attention("value_length")};
+  const std::string& keys = given[0].empty() ? usual : given[0];
+  const std::string& values = given[1].empty() ? usual : given[1];
+  return keys == values && std::atoi(keys.c_str()) % 16 == 0;
 }
 
 /// Half of what the machine has besides the model's weights.

@@ -151,6 +151,7 @@ class Model {
   Model() = default;
   Result<Done> open(const LoadOptions& options, const Progress& progress, const Cancel& cancel);
   Result<Done> open_context(int32_t threads);
+  bool has_plain_heads() const;
   size_t spare_memory() const;
   void set_policy(const cache::Policy& policy);
   Error invalid_model(const std::string& reason) const;
