@@ -35,6 +35,9 @@ std::string size_text(size_t bytes) {
   return text.substr(0, text.find('.') + 2) + (is_large ? " GiB" : " MiB");
 }
 
+/// Of the progress of a load that ends with a check of the cache.
+constexpr float kLoadingShare = 0.5f;
+
 struct Loading {
   const Model::Progress& progress;
   const Cancel& cancel;
@@ -100,7 +103,11 @@ Result<Done> Model::open(const LoadOptions& options, const Progress& progress,
   const LogCapture log;
   const AssertionGuard assertions;
   llama_model_params parameters = llama_model_default_params();
-  Loading loading{progress, cancel};
+  // With a check of the cache behind it, loading is only the first part.
+  const bool checks = options.self_check && std::holds_alternative<cache::Policy>(options.cache);
+  const float first_part = checks ? kLoadingShare : 1.0f;
+  const Progress loading_progress = [&](float fraction) { progress(first_part * fraction); };
+  Loading loading{loading_progress, cancel};
   parameters.progress_callback = on_load_progress;
   parameters.progress_callback_user_data = &loading;
   ggml_backend_dev_t devices[] = {nullptr, nullptr};
@@ -155,7 +162,11 @@ Result<Done> Model::open(const LoadOptions& options, const Progress& progress,
                      ". Set sightline.model.contextTokens to at most that, or to 0."};
   }
   if (const auto opened = open_context(info_.threads); !opened) return opened.error();
-  if (const auto checked = check_cache(cancel); !checked) return checked.error();
+  const Progress check_progress = [&](float fraction) {
+    progress(first_part + (1 - first_part) * fraction);
+  };
+  if (const auto checked = check_cache(check_progress, cancel); !checked) return checked.error();
+  progress(1.0f);
   info_.load_seconds =
       std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();
   publish();
@@ -247,7 +258,7 @@ size_t Model::spare_memory() const {
 
 /// Compares the cache with an FP16 one over a short text, and raises its bits as long as it is too
 /// far from it.
-Result<Done> Model::check_cache(const Cancel& cancel) {
+Result<Done> Model::check_cache(const Progress& progress, const Cancel& cancel) {
   if (!options_.self_check || device_ == nullptr || info_.owned_layers == 0) return Done{};
   cache::Policy policy = device_->cache().policy();
   const auto asked = coarsest_tier(policy, info_.layers);
@@ -256,6 +267,7 @@ Result<Done> Model::check_cache(const Cancel& cancel) {
   const auto vocabulary = static_cast<size_t>(info_.vocabulary);
   auto reference = check_logits(cache::Policy{}, cancel);
   if (!reference) return reference.error();
+  progress(0.5f);
   Check check{attention::name_of(*asked), "fp16", 0, kDivergenceBound, 1};
   for (std::optional<cache::Policy> next = policy; next; next = raised(*next, info_.layers)) {
     policy = *next;

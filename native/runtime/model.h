@@ -156,7 +156,7 @@ class Model {
   void set_policy(const cache::Policy& policy);
   Error invalid_model(const std::string& reason) const;
   Result<Done> check_memory() const;
-  Result<Done> check_cache(const Cancel& cancel);
+  Result<Done> check_cache(const Progress& progress, const Cancel& cancel);
   Result<std::vector<float>> check_logits(const cache::Policy& policy, const Cancel& cancel);
   Result<Done> check_sessions() const;
   Result<Done> check_tokens(std::span<const llama_token> tokens) const;
