@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cstdlib>
 #include <filesystem>
 #include <stdexcept>
 
@@ -33,6 +34,9 @@ std::string size_text(size_t bytes) {
   const std::string text = std::to_string(static_cast<double>(bytes) / (1 << (is_large ? 30 : 20)));
   return text.substr(0, text.find('.') + 2) + (is_large ? " GiB" : " MiB");
 }
+
+/// Of the progress of a load that ends with a check of the cache.
+constexpr float kLoadingShare = 0.5f;
 
 struct Loading {
   const Model::Progress& progress;
@@ -99,7 +103,11 @@ Result<Done> Model::open(const LoadOptions& options, const Progress& progress,
   const LogCapture log;
   const AssertionGuard assertions;
   llama_model_params parameters = llama_model_default_params();
-  Loading loading{progress, cancel};
+  // With a check of the cache behind it, loading is only the first part.
+  const bool checks = options.self_check && std::holds_alternative<cache::Policy>(options.cache);
+  const float first_part = checks ? kLoadingShare : 1.0f;
+  const Progress loading_progress = [&](float fraction) { progress(first_part * fraction); };
+  Loading loading{loading_progress, cancel};
   parameters.progress_callback = on_load_progress;
   parameters.progress_callback_user_data = &loading;
   ggml_backend_dev_t devices[] = {nullptr, nullptr};
@@ -154,7 +162,11 @@ Result<Done> Model::open(const LoadOptions& options, const Progress& progress,
                      ". Set sightline.model.contextTokens to at most that, or to 0."};
   }
   if (const auto opened = open_context(info_.threads); !opened) return opened.error();
-  if (const auto checked = check_cache(cancel); !checked) return checked.error();
+  const Progress check_progress = [&](float fraction) {
+    progress(first_part + (1 - first_part) * fraction);
+  };
+  if (const auto checked = check_cache(check_progress, cancel); !checked) return checked.error();
+  progress(1.0f);
   info_.load_seconds =
       std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();
   publish();
@@ -194,15 +206,13 @@ Result<Done> Model::open_context(int32_t threads) {
     parameters.type_k = GGML_TYPE_F16;
     parameters.type_v = GGML_TYPE_F16;
     parameters.flash_attn_type = LLAMA_FLASH_ATTN_TYPE_ENABLED;
-    // Latent attention keeps one compressed tensor for keys and values: not ours to split.
-    const std::string rank = metadata(model_.get(), info_.architecture + ".attention.kv_lora_rank");
     auto& policy = std::get<cache::Policy>(options_.cache);
     biased_layers_ = biased_layers(key_bias_norms(options_.model_path));
     policy = with_fine_keys(policy, biased_layers_);
     policy.budget = options_.cache_budget_bytes > 0 ? options_.cache_budget_bytes : spare_memory();
     device_->own_cache({.policy = policy,
                         .budget_bytes = options_.cache_budget_bytes,
-                        .capacity = rank.empty() ? capacity : 0,
+                        .capacity = has_plain_heads() ? capacity : 0,
                         .gives_up = false});
   }
 
@@ -225,6 +235,21 @@ Result<Done> Model::open_context(int32_t threads) {
   return check_memory();
 }
 
+/// Whether keys and values come in heads that our cache can hold: of one size, a multiple of 16.
+/// Latent attention keeps one compressed tensor for both.
+bool Model::has_plain_heads() const {
+  const auto attention = [&](const char* key) {
+    return metadata(model_.get(), info_.architecture + ".attention." + key);
+  };
+  if (!attention("kv_lora_rank").empty()) return false;
+  const int32_t heads = std::max(1, llama_model_n_head(model_.get()));
+  const std::string usual = std::to_string(llama_model_n_embd(model_.get()) / heads);
+  const std::string given[] = {attention("key_length"), attention("value_length")};
+  const std::string& keys = given[0].empty() ? usual : given[0];
+  const std::string& values = given[1].empty() ? usual : given[1];
+  return keys == values && std::atoi(keys.c_str()) % 16 == 0;
+}
+
 /// Half of what the machine has besides the model's weights.
 size_t Model::spare_memory() const {
   const size_t limit = memory_limit();
@@ -233,7 +258,7 @@ size_t Model::spare_memory() const {
 
 /// Compares the cache with an FP16 one over a short text, and raises its bits as long as it is too
 /// far from it.
-Result<Done> Model::check_cache(const Cancel& cancel) {
+Result<Done> Model::check_cache(const Progress& progress, const Cancel& cancel) {
   if (!options_.self_check || device_ == nullptr || info_.owned_layers == 0) return Done{};
   cache::Policy policy = device_->cache().policy();
   const auto asked = coarsest_tier(policy, info_.layers);
@@ -242,6 +267,7 @@ Result<Done> Model::check_cache(const Cancel& cancel) {
   const auto vocabulary = static_cast<size_t>(info_.vocabulary);
   auto reference = check_logits(cache::Policy{}, cancel);
   if (!reference) return reference.error();
+  progress(0.5f);
   Check check{attention::name_of(*asked), "fp16", 0, kDivergenceBound, 1};
   for (std::optional<cache::Policy> next = policy; next; next = raised(*next, info_.layers)) {
     policy = *next;

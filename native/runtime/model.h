@@ -151,11 +151,12 @@ class Model {
   Model() = default;
   Result<Done> open(const LoadOptions& options, const Progress& progress, const Cancel& cancel);
   Result<Done> open_context(int32_t threads);
+  bool has_plain_heads() const;
   size_t spare_memory() const;
   void set_policy(const cache::Policy& policy);
   Error invalid_model(const std::string& reason) const;
   Result<Done> check_memory() const;
-  Result<Done> check_cache(const Cancel& cancel);
+  Result<Done> check_cache(const Progress& progress, const Cancel& cancel);
   Result<std::vector<float>> check_logits(const cache::Policy& policy, const Cancel& cancel);
   Result<Done> check_sessions() const;
   Result<Done> check_tokens(std::span<const llama_token> tokens) const;

@@ -223,6 +223,15 @@ describe('abort', () => {
 });
 
 describe('load', () => {
+  it('leaves a part of the progress to the check of the cache', async () => {
+    const fractions: number[] = [];
+    const options = { ...loadOptions(bundledModel, selective), selfCheck: true };
+    const engine = await addon.load(options, (fraction) => fractions.push(fraction)).result;
+    await engine.close();
+    assert.ok(fractions.some((fraction) => fraction > 0.5 && fraction < 1));
+    assert.equal(fractions.at(-1), 1);
+  });
+
   it('reports progress from 0 to 1 and what it loaded', async () => {
     const fractions: number[] = [];
     const job = addon.load(loadOptions(bundledModel, selective), (fraction) =>

@@ -79,6 +79,18 @@ describe('full against stock llama.cpp', () => {
     assert.equal(await owned(modelFile(smallModels.gemma3)), layers / slidingWindow.pattern);
   });
 
+  it('leaves heads that it cannot hold to llama.cpp', async () => {
+    const path = modelFile({ ...smallModels.llama, name: 'odd-heads', headSize: 72 });
+    await withEngine(path, { policy: 'selective' }, async (engine) => {
+      assert.equal(engine.info.ownedLayers, 0);
+      await evaluate(engine, await codeTokens(engine, 600), 'last');
+      assert.ok(engine.stats().bytes > 0, 'what llama.cpp holds counts');
+    });
+    const flash: CacheOptions = { policy: 'stock', type: 'f16', flashAttention: true };
+    const { prefill, decode } = await compare(path, flash, full, 600);
+    assert.ok(prefill.max < 1e-4 && decode.max < 1e-4);
+  });
+
   it('writes the same greedy completions, but for ties', async (test) => {
     const text = readCorpus('textDocument');
     const path = bundledModelInF32();
