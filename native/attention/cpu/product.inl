@@ -117,8 +117,8 @@ inline constexpr int kDigitRun = 4 * V::kWidth;
 
 /// The most rows of an integer product's register tile: sums and codes fill V::kIntegerRegisters.
 template <int kDigits>
-inline constexpr int kIntegerRows =
-    least(8, (V::kIntegerRegisters / (V::kIntegerPanels * kPanelVectors) - 1) / kDigits);
+inline constexpr int kIntegerRows = least(
+    kMostTileRows, (V::kIntegerRegisters / (V::kIntegerPanels * kPanelVectors) - 1) / kDigits);
 
 /// Rows of digits for one integer product. What a register tile reads at a time lies side by side.
 struct DigitRows {
