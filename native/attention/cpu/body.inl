@@ -412,7 +412,8 @@ struct Pass {
           rotated[c] = c < group ? rotated[g * group + c] : 0.0f;
           largest = std::fmax(largest, std::fabs(rotated[c]));
         }
-        set_numbers<1>(rows.rotated_group(g), r, rotated, padded, largest);
+        set_numbers<1>(rows.rotated_group(g), r, padded, largest,
+                       [&](int i) { return V::load(rotated + i); });
       }
     }
   }
