@@ -1,7 +1,13 @@
 /** `npm run bench:attention`: the kernels alone, by tier, instruction set and shape, beside ggml's. */
 import { stock } from './engine.ts';
 import { progress, rowOf, runBenchmark, sampleInTurn, type Options, type Row } from './harness.ts';
-import { kernelNames, llamaLibraries, startNative, type NativeProcess } from './native.ts';
+import {
+  kernelNames,
+  llamaLibraries,
+  startNative,
+  type NativeProcess,
+  type Settings,
+} from './native.ts';
 import { median } from './statistics.ts';
 
 /** One step's attention in one layer. */
@@ -17,7 +23,7 @@ interface Shape {
 interface Contender {
   readonly name: string;
   readonly command: string;
-  readonly settings: Readonly<Record<string, string | number>>;
+  readonly settings: Settings;
 }
 
 const tiers = ['fp16', 'fp8', 'int8', 'k8v4', 'int4', 'k4v2'];

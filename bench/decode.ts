@@ -1,8 +1,8 @@
 /** `npm run bench:decode`: single-token decoding at depth, how it scales, and how near it is to the floor. */
 import { benchmarkModel } from '../test/fixtures/models/specs.ts';
 import { runBenchmark, type Options, type Row } from './harness.ts';
-import type { Round } from './rounds.ts';
 import { measureReporting } from './reporting.ts';
+import type { Round } from './rounds.ts';
 import { measureScaling } from './scaling.ts';
 import { measureSpeed } from './speed.ts';
 

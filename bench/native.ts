@@ -32,7 +32,7 @@ export async function startNative(command: string, settings: Settings): Promise<
     ask: async (line) => {
       child.stdin.write(`${line}\n`);
       const answer = await answers.next();
-      if (answer.done === true) throw new Error(`"${command}" ended at "${line}"`);
+      if (answer.done === true) throw new Error(`${command} ended at "${line}"`);
       return answer.value;
     },
     close: async () => {

@@ -6,6 +6,8 @@
 #else
 #include <sys/mman.h>
 #include <unistd.h>
+
+#include <cstdint>
 #endif
 
 namespace sightline::cache {
@@ -29,9 +31,29 @@ void give_pages(std::byte* pages, size_t) { VirtualFree(pages, 0, MEM_RELEASE); 
 
 size_t page_size() { return static_cast<size_t>(sysconf(_SC_PAGESIZE)); }
 
-std::byte* take_pages(size_t bytes) {
+namespace {
+
+std::byte* map(size_t bytes) {
   void* pages = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   return pages == MAP_FAILED ? nullptr : static_cast<std::byte*>(pages);
+}
+
+}  // namespace
+
+std::byte* take_pages(size_t bytes) {
+#if defined(MADV_HUGEPAGE)
+  if (bytes % kHugePageBytes == 0) {
+    // More than asked for, of which what lies at whole huge pages is kept.
+    std::byte* all = map(bytes + kHugePageBytes);
+    if (all == nullptr) return nullptr;
+    const size_t before = (kHugePageBytes - reinterpret_cast<uintptr_t>(all)) % kHugePageBytes;
+    if (before > 0) munmap(all, before);
+    if (before < kHugePageBytes) munmap(all + before + bytes, kHugePageBytes - before);
+    madvise(all + before, bytes, MADV_HUGEPAGE);  // without any it is memory all the same
+    return all + before;
+  }
+#endif
+  return map(bytes);
 }
 
 void give_pages(std::byte* pages, size_t bytes) { munmap(pages, bytes); }

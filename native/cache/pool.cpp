@@ -13,7 +13,7 @@ namespace {
 // the number of mappings.
 constexpr size_t kSmallestSlab = size_t{256} << 10;
 constexpr size_t kLargestSlab = size_t{64} << 20;
-constexpr size_t kSlabShare = 32;
+constexpr size_t kSlabShare = 16;
 
 constexpr size_t kSlotAlignment = 64;
 
@@ -29,8 +29,9 @@ Pool::~Pool() {
 Pool::Slab* Pool::grow(size_t slot_bytes) {
   const size_t wanted = std::clamp(reserved_ / kSlabShare, kSmallestSlab, kLargestSlab);
   const size_t stride = rounded_up(slot_bytes, kSlotAlignment);
-  const auto slots = static_cast<uint32_t>(std::max<size_t>(wanted / stride, 1));
-  const size_t page_bytes = rounded_up(slots * stride, page_size());
+  const size_t page = wanted < kHugePageBytes / 2 ? page_size() : kHugePageBytes;
+  const size_t page_bytes = rounded_up(std::max(wanted / stride, size_t{1}) * stride, page);
+  const auto slots = static_cast<uint32_t>(page_bytes / stride);
   std::byte* pages = take_pages(page_bytes);
   if (pages == nullptr) return nullptr;
   reserved_ += page_bytes;

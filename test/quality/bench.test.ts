@@ -21,7 +21,7 @@ describe('stock llama.cpp in a process of its own', () => {
         // The copies take as much room as the tokens they stand for.
         await contender.goTo(2048);
         await contender.evaluate(256);
-        await assert.rejects(contender.evaluate(1), /stock llama.cpp ended at "evaluate 1"/);
+        await assert.rejects(contender.evaluate(1), /stock ended at "evaluate 1"/);
       } finally {
         await contender.close();
       }
@@ -34,7 +34,7 @@ describe('stock llama.cpp in a process of its own', () => {
       [options, 700],
     ] as const) {
       const contender = await loadContender(name, wrong);
-      await assert.rejects(contender.goTo(command), /stock llama.cpp ended at "go/);
+      await assert.rejects(contender.goTo(command), /stock ended at "go/);
       await contender.close();
     }
     await assert.rejects(loadContender('no such cache', options), /no such cache/);

@@ -89,7 +89,7 @@ struct Rows {
   DigitRows rotated_group(int g) const {
     const size_t first = area(g, count);
     DigitRows rows = rotated.tiled<1>(count);
-    rows.digits += area(g, rounded_up(count, 16)) * 2 * rotated.room;
+    rows.digits += static_cast<size_t>(g) * digit_rows(count) * 2 * rotated.room;
     rows.scale += first;
     rows.total += first;
     rows.bias += first;
@@ -359,14 +359,14 @@ inline Rows rows_in(float* scratch, int count, int head_dim, float*& queries) {
   whole.numbers.bias = take(rows);
   whole.numbers.total = reinterpret_cast<int32_t*>(take(rows));
   whole.numbers.room = widest;
-  whole.numbers.digits = reinterpret_cast<int8_t*>(take(rows * widest / 2));
+  whole.numbers.digits = reinterpret_cast<int8_t*>(take(digit_rows(count) * widest / 2));
   whole.grid = {take(widest), take(widest)};
   const size_t groups = static_cast<size_t>(head_dim / int4_group(head_dim));
   whole.rotated.scale = take(rows * groups);
   whole.rotated.bias = take(rows * groups);
   whole.rotated.total = reinterpret_cast<int32_t*>(take(rows * groups));
   whole.rotated.room = widest;
-  whole.rotated.digits = reinterpret_cast<int8_t*>(take(rows * groups * widest / 2));
+  whole.rotated.digits = reinterpret_cast<int8_t*>(take(digit_rows(count) * groups * widest / 2));
   return whole;
 }
 
@@ -412,7 +412,8 @@ struct Pass {
           rotated[c] = c < group ? rotated[g * group + c] : 0.0f;
           largest = std::fmax(largest, std::fabs(rotated[c]));
         }
-        set_numbers<1>(rows.rotated_group(g), r, rotated, padded, largest);
+        set_numbers<1>(rows.rotated_group(g), r, padded, largest,
+                       [&](int i) { return V::load(rotated + i); });
       }
     }
   }

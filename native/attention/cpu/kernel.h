@@ -44,15 +44,21 @@ constexpr size_t widest_row(int head_dim) {
   return static_cast<size_t>((std::max(head_dim, kBlockTokens) + 63) / 64 * 64);
 }
 
+/// The last register tile of an integer product may have room for more rows than there are.
+inline constexpr int kMostTileRows = 8;
+constexpr size_t digit_rows(int rows) {
+  return static_cast<size_t>((rows + 15) / 16 * 16 + kMostTileRows);
+}
+
 /// Floats of memory that a kernel works in for a tile of so many rows: queries, temporaries,
 /// logits, the sum of the weights, digits and three numbers a row, the same of rotated queries by
 /// group, and a block's grids.
 constexpr size_t scratch_floats(int rows, int head_dim) {
   const size_t widest = widest_row(head_dim);
-  const size_t digits = widest / 2 + 3;
-  const size_t groups = static_cast<size_t>(head_dim / int4_group(head_dim));
-  const size_t row = widest + widest + kBlockTokens + 1 + digits * (1 + groups);
-  return static_cast<size_t>((rows + 15) / 16 * 16) * row + 2 * widest;
+  const size_t sets = 1 + static_cast<size_t>(head_dim / int4_group(head_dim));
+  const size_t row = widest + widest + kBlockTokens + 1 + 3 * sets;
+  return static_cast<size_t>((rows + 15) / 16 * 16) * row + digit_rows(rows) * sets * widest / 2 +
+         2 * widest;
 }
 
 /// Rows this build has, fastest first; the last one, `portable`, runs everywhere.

@@ -117,8 +117,8 @@ inline constexpr int kDigitRun = 4 * V::kWidth;
 
 /// The most rows of an integer product's register tile: sums and codes fill V::kIntegerRegisters.
 template <int kDigits>
-inline constexpr int kIntegerRows =
-    least(8, (V::kIntegerRegisters / (V::kIntegerPanels * kPanelVectors) - 1) / kDigits);
+inline constexpr int kIntegerRows = least(
+    kMostTileRows, (V::kIntegerRegisters / (V::kIntegerPanels * kPanelVectors) - 1) / kDigits);
 
 /// Rows of digits for one integer product. What a register tile reads at a time lies side by side.
 struct DigitRows {
@@ -160,16 +160,17 @@ inline void load_runs(const Half* halves, int count, float* grid) {
   for (int i = count; i < rounded_up(count, kDigitRun); i += V::kWidth) V::zero().store(grid + i);
 }
 
-/// Makes a row's numbers of `count` elements (whole runs) of magnitude at most `largest`.
-template <int kDigits>
-inline void set_numbers(const DigitRows& rows, int row, const float* elements, int count,
-                        float largest) {
+/// Makes a row's numbers of element(0), element(V::kWidth), ... up to `count` (whole runs), none of
+/// a magnitude above `largest`.
+template <int kDigits, typename Element>
+inline void set_numbers(const DigitRows& rows, int row, int count, float largest,
+                        const Element& element) {
   const V inverse = V::broadcast(largest > 0.0f ? kLargestNumber<kDigits> / largest : 0.0f);
   int8_t* run = rows.row(row);
   V::Sums total = V::no_sums();
   for (int i = 0; i < count; i += kDigitRun, run += rows.run_step()) {
     V four[4];
-    for (int n = 0; n < 4; n++) four[n] = V::mul(V::load(elements + i + n * V::kWidth), inverse);
+    for (int n = 0; n < 4; n++) four[n] = V::mul(element(i + n * V::kWidth), inverse);
     total = V::template cut<kDigits>(four, run, run + kDigitRun, total);
   }
   rows.total[row] = V::sum(total);
@@ -184,23 +185,12 @@ inline void fold_numbers(const DigitRows& rows, int row, const float* x, const G
   V most = V::zero();
   for (int i = 0; i < count; i += V::kWidth)
     most = V::max(most, V::magnitude(V::mul(V::load(x + i), V::load(grid.factor + i))));
-  const float largest = V::largest(most);
-  const V inverse = V::broadcast(largest > 0.0f ? kLargestNumber<kDigits> / largest : 0.0f);
-  int8_t* run = rows.row(row);
-  V::Sums total = V::no_sums();
   V bias = V::zero();
-  for (int i = 0; i < count; i += kDigitRun, run += rows.run_step()) {
-    V four[4];
-    for (int n = 0; n < 4; n++) {
-      const int at = i + n * V::kWidth;
-      const V element = V::load(x + at);
-      four[n] = V::mul(V::mul(element, V::load(grid.factor + at)), inverse);
-      if constexpr (kHasZero) bias = V::fma(element, V::load(grid.zero + at), bias);
-    }
-    total = V::template cut<kDigits>(four, run, run + kDigitRun, total);
-  }
-  rows.total[row] = V::sum(total);
-  rows.scale[row] = largest / kLargestNumber<kDigits>;
+  set_numbers<kDigits>(rows, row, count, V::largest(most), [&](int i) {
+    const V element = V::load(x + i);
+    if constexpr (kHasZero) bias = V::fma(element, V::load(grid.zero + i), bias);
+    return V::mul(element, V::load(grid.factor + i));
+  });
   rows.bias[row] = kHasZero ? V::sum(bias) : 0.0f;
 }
 

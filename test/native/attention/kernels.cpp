@@ -102,6 +102,9 @@ const std::vector<Case> kCases = {
     {.shape = {33, 8, 1, 80}, .past = 500, .sink = 0, .window = 128},
     {.shape = {17, 6, 3, 256}, .past = 400},
     {.shape = {64, 10, 2, 96}, .past = 1000, .sink = 128, .window = 512},
+    {.shape = {16, 4, 2, 32}, .past = 800, .window = 64},
+    {.shape = {16, 4, 2, 64}, .past = 800, .tier = kInt4},
+    {.shape = {33, 8, 8, 128}, .past = 800, .window = 0},
     {.shape = {300, 4, 2, 64}, .past = 500, .window = 128, .last = kInt4},
     {.shape = {512, 4, 2, 64}, .past = 0, .window = 0, .last = kInt4},
     // copies that dropped tokens
