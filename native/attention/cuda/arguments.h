@@ -1,0 +1,56 @@
+#pragma once
+// What the host tells a kernel: plain data, the same on both sides. Pointers are to GPU memory.
+
+#include <cstdint>
+
+#include "attention/block.h"
+
+namespace sightline::attention::cuda {
+
+/// The copy of a block that a tile of rows reads.
+struct CopyView {
+  const std::byte* data;     // [kv_heads] parts, 16-byte aligned; layout: panels.h
+  const int32_t* positions;  // [kv_heads][capacity], or null: first, first + 1, ...
+  int32_t part_bytes;        // of one KV head
+  int32_t values_offset;     // in a part
+  int32_t first;             // position of the block's first token
+  int32_t capacity;
+  int32_t tokens;
+  Tier tier;
+  int16_t rank;
+};
+
+/// Rows that read the same copies. Row r of a KV head is query r / group of the query head
+/// kv_head * group + r % group.
+struct RowTile {
+  int32_t first_row;
+  int32_t rows;        // at most kTileRows
+  int32_t first_copy;  // in AttendArguments::copies
+  int32_t copies;
+};
+
+/// Rows of a tile: columns of one matrix product.
+inline constexpr int kTileRows = 8;
+
+struct AttendArguments {
+  const float* q;  // row of query i and head h: q + i * q_token_stride + h * q_head_stride
+  int64_t q_token_stride;
+  int64_t q_head_stride;
+  float* out;  // [tokens][heads][head_dim]
+  float scale;
+  float softcap;           // 0: none
+  const float* sinks;      // [heads], or null
+  const float* slopes;     // [heads], or null: 1
+  const int32_t* visible;  // [tokens]
+  const uint16_t* mask;    // half [tokens][mask_stride], or null
+  int64_t mask_stride;
+  const CopyView* copies;
+  const RowTile* tiles;
+  float* partials;    // [tiles][kv_heads][splits][kTileRows][head_dim + 2], where splits > 1
+  int32_t* arrivals;  // [tiles][kv_heads], zero before and after, where splits > 1
+  int32_t heads;
+  int32_t kv_heads;
+  int32_t rotates;  // some copy's keys are int4
+};
+
+}  // namespace sightline::attention::cuda

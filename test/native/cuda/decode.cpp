@@ -1,0 +1,191 @@
+#include <doctest/doctest.h>
+
+#include <functional>
+
+#include "../attention/fixture.h"
+#include "attention/cuda/decode.h"
+#include "attention/cuda/emulator/kernels.h"
+#include "attention/cuda/emulator/machine.h"
+#include "attention/cuda/transfer.h"
+#include "attention/reference/reference.h"
+
+using namespace sightline::attention;
+using namespace sightline::attention::cuda;
+using test::Case;
+using test::Fixture;
+
+namespace {
+
+/// A fixture's blocks as kernels find them.
+struct DeviceBlocks {
+  std::deque<std::vector<std::byte>> parts;
+  std::vector<CopyView> copies;
+  std::vector<RowTile> tiles;
+  bool rotates = false;
+
+  explicit DeviceBlocks(const Fixture& fixture) {
+    const Shape& shape = fixture.given.shape;
+    const int rows = shape.tokens * shape.group();
+    for (int first = 0; first < rows;) {
+      // Rows whose queries read the same copies, see Plan::make.
+      const auto reads = [&](int row) {
+        std::vector<const Copy*> copies;
+        const int32_t visible = fixture.visible[static_cast<size_t>(row / shape.group())];
+        for (const Block& block : fixture.blocks) copies.push_back(&block.copy(visible));
+        return copies;
+      };
+      const auto own = reads(first);
+      int count = 1;
+      while (count < kTileRows && first + count < rows && reads(first + count) == own) count++;
+      tiles.push_back({first, count, static_cast<int32_t>(copies.size()),
+                       static_cast<int32_t>(fixture.blocks.size())});
+      for (size_t i = 0; i < own.size(); i++) add(*own[i], fixture.blocks[i].first, shape);
+      first += count;
+    }
+  }
+
+ private:
+  void add(const Copy& copy, int32_t first, const Shape& shape) {
+    const Extent extent = copy.extent(shape.head_dim);
+    const size_t bytes = part_bytes(copy.tier, extent);
+    auto& all = parts.emplace_back(copy.data, copy.data + bytes * static_cast<size_t>(shape.kv_heads));
+    for (int h = 0; h < shape.kv_heads; h++)
+      to_words(copy.tier, extent, std::span(all).subspan(bytes * static_cast<size_t>(h), bytes));
+    copies.push_back({all.data(), copy.positions, static_cast<int32_t>(bytes),
+                      static_cast<int32_t>(values_offset(copy.tier, extent)), first, copy.capacity,
+                      copy.tokens, copy.tier, copy.rank});
+    rotates |= copy.tier.k == Format::int4;
+  }
+};
+
+struct Kernel {
+  void (*run)(const AttendArguments&);
+  size_t shared_bytes;
+  int partial_floats;
+};
+
+template <int kHeadDim>
+Kernel kernel(void (*run)(const AttendArguments&)) {
+  return {run, DecodeShared<kHeadDim>::kBytes, DecodeShared<kHeadDim>::kPartialFloats};
+}
+
+Kernel kernel_for(int head_dim) {
+  switch (head_dim) {
+    case 64:
+      return kernel<64>(decode_64);
+    case 80:
+      return kernel<80>(decode_80);
+    case 96:
+      return kernel<96>(decode_96);
+    case 128:
+      return kernel<128>(decode_128);
+    default:
+      return kernel<256>(decode_256);
+  }
+}
+
+std::vector<float> run(Fixture& fixture, uint32_t seed, int splits) {
+  std::vector<float> out;
+  const Problem problem = fixture.problem(out);
+  const DeviceBlocks blocks(fixture);
+  const Kernel kernel = kernel_for(problem.shape.head_dim);
+  const size_t groups = blocks.tiles.size() * static_cast<size_t>(problem.shape.kv_heads);
+  std::vector<float> partials(groups * static_cast<size_t>(splits * kernel.partial_floats), NAN);
+  std::vector<int32_t> arrivals(groups);
+  const AttendArguments arguments{.q = problem.q.data,
+                                  .q_token_stride = problem.q.token_stride,
+                                  .q_head_stride = problem.q.head_stride,
+                                  .out = out.data(),
+                                  .scale = problem.scale,
+                                  .softcap = problem.softcap,
+                                  .sinks = problem.sinks,
+                                  .slopes = problem.slopes,
+                                  .visible = problem.visible,
+                                  .mask = problem.mask,
+                                  .mask_stride = problem.mask_stride,
+                                  .copies = blocks.copies.data(),
+                                  .tiles = blocks.tiles.data(),
+                                  .partials = partials.data(),
+                                  .arrivals = arrivals.data(),
+                                  .heads = problem.shape.heads,
+                                  .kv_heads = problem.shape.kv_heads,
+                                  .rotates = blocks.rotates};
+  emulator::Machine machine({seed});
+  const emulator::Launch launch{{static_cast<unsigned>(splits),
+                                 static_cast<unsigned>(problem.shape.kv_heads),
+                                 static_cast<unsigned>(blocks.tiles.size())},
+                                {kDecodeThreads, 1, 1},
+                                kernel.shared_bytes};
+  machine.run(launch, [&] { kernel.run(arguments); });
+  for (const int32_t arrival : arrivals) CHECK(arrival == 0);
+  return out;
+}
+
+double largest_difference(const std::vector<float>& a, const std::vector<float>& b) {
+  REQUIRE(a.size() == b.size());
+  double largest = 0;
+  for (size_t i = 0; i < a.size(); i++)
+    largest = std::max(largest, std::isfinite(a[i]) ? std::fabs(double{a[i]} - b[i]) : INFINITY);
+  return largest;
+}
+
+// Queries, weights and what folds into them are rounded to halves, 2^-12 of each. With normal
+// elements that moves a logit by 2^-12 times its own size, up to five, and an output by about as
+// much again.
+constexpr double kTolerance = 4e-3;
+
+const Tier kFp16{};
+const Tier kInt4{Format::int4, Format::int4};
+
+const std::vector<Case> kCases = {
+    {.shape = {1, 1, 1, 64}, .past = 0},
+    {.shape = {1, 4, 2, 64}, .past = 15},
+    {.shape = {1, 4, 2, 64}, .past = 16},
+    {.shape = {1, 14, 2, 64}, .past = 500, .tier = kFp16},
+    {.shape = {1, 14, 2, 64}, .past = 700},
+    {.shape = {1, 8, 8, 80}, .past = 500, .window = 128},
+    {.shape = {1, 12, 4, 96}, .past = 500, .window = 128},
+    {.shape = {1, 32, 8, 128}, .past = 477, .window = 128},
+    {.shape = {1, 8, 4, 256}, .past = 400, .window = 128},
+    {.shape = {1, 71, 1, 64}, .past = 300, .window = 0},
+    {.shape = {1, 4, 2, 64}, .past = 600, .sink = 5, .window = 100},
+    {.shape = {5, 4, 2, 64}, .past = 250, .window = 128, .last = kInt4},
+    {.shape = {5, 4, 2, 64}, .past = 500, .softcap = 30.0f},
+    {.shape = {5, 4, 2, 64}, .past = 500, .sinks = true},
+    {.shape = {5, 4, 2, 64}, .past = 500, .slopes = true, .mask = true},
+    {.shape = {1, 14, 2, 64}, .past = 900, .kept = 64},
+    {.shape = {4, 4, 2, 80}, .past = 700, .tier = kFp16, .kept = 1, .mask = true},
+};
+
+}  // namespace
+
+TEST_CASE("decode agrees with the double-precision reference in any order of threads and blocks") {
+  for (size_t i = 0; i < kCases.size(); i++) {
+    CAPTURE(i);
+    Fixture fixture(kCases[i], static_cast<uint32_t>(i));
+    std::vector<float> expected;
+    attend_reference(fixture.problem(expected));
+    for (const uint32_t seed : {0u, 1u, 2u, 3u}) {
+      CAPTURE(seed);
+      for (const int splits : {1, 3}) {
+        CAPTURE(splits);
+        CHECK(largest_difference(run(fixture, seed, splits), expected) < kTolerance);
+      }
+    }
+  }
+}
+
+TEST_CASE("decode reads every pair of formats at every head size") {
+  for (const Tier tier : test::all_tiers()) {
+    if (tier.k == Format::lowrank) continue;
+    CAPTURE(static_cast<int>(tier.k));
+    CAPTURE(static_cast<int>(tier.v));
+    for (const int head_dim : {64, 80, 96, 128, 256}) {
+      CAPTURE(head_dim);
+      Fixture fixture({.shape = {1, 6, 2, head_dim}, .past = 410, .window = 128, .tier = tier}, 7);
+      std::vector<float> expected;
+      attend_reference(fixture.problem(expected));
+      CHECK(largest_difference(run(fixture, 5, 2), expected) < kTolerance);
+    }
+  }
+}
