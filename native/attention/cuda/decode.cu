@@ -38,12 +38,22 @@ struct Lane {
   int row, pair;
 };
 
-__device__ inline float2 floats_at(const uint16_t* halves) {
-  return {float_of(read(halves)), float_of(read(halves + 1))};
-}
 __device__ inline float2 floats_of(uint32_t halves) {
   return {float_of(static_cast<uint16_t>(halves & 0xffffu)),
           float_of(static_cast<uint16_t>(halves >> 16))};
+}
+__device__ inline float2 two_floats_at(const uint16_t* halves) {
+  return floats_of(read(reinterpret_cast<const uint32_t*>(halves)));
+}
+
+struct FourFloats {
+  float of[4];
+};
+__device__ inline FourFloats four_floats_at(const uint16_t* halves) {
+  const uint64_t bits = read(reinterpret_cast<const uint64_t*>(halves));
+  const float2 low = floats_of(static_cast<uint32_t>(bits));
+  const float2 high = floats_of(static_cast<uint32_t>(bits >> 32));
+  return {{low.x, low.y, high.x, high.y}};
 }
 
 /// Adds up over the lanes that hold the same columns.
@@ -89,10 +99,8 @@ struct Warp {
   const Queries<kHeadDim>& queries;
   Lane lane;
   int kv_head;
-  // of the lane's two columns
-  int visible[2];
-  float slope[2];
-  const uint16_t* mask[2];
+  int first_row;
+  int visible[2];  // by the lane's two columns; 0 where there is no row
 
   float m[2] = {kNone, kNone};
   float l[2] = {0, 0};  // of the lane's own tokens
@@ -112,17 +120,17 @@ struct Warp {
       : arguments(given), queries(shared), kv_head(head) {
     const unsigned index = lane_index();
     lane = {index, static_cast<int>(index / 4), static_cast<int>(index % 4)};
-    const int group = given.heads / given.kv_heads;
-    for (int n = 0; n < 2; n++) {
-      const int in_tile = 2 * lane.pair + n;
-      const bool is_there = in_tile < tile.rows;
-      const int row = tile.first_row + (is_there ? in_tile : 0);
-      const int query = row / group;
-      visible[n] = is_there ? read(given.visible + query) : 0;
-      slope[n] = kLog2E * (given.slopes != nullptr ? read(given.slopes + kv_head * group + row % group)
-                                                   : 1.0f);
-      mask[n] = given.mask != nullptr ? given.mask + query * given.mask_stride : nullptr;
-    }
+    first_row = tile.first_row;
+    for (int n = 0; n < 2; n++)
+      visible[n] = 2 * lane.pair + n < tile.rows ? read(given.visible + query_of(n)) : 0;
+  }
+
+  __device__ int group() const { return arguments.heads / arguments.kv_heads; }
+  __device__ int query_of(int column) const {
+    return (first_row + 2 * lane.pair + column) / group();
+  }
+  __device__ int head_of(int column) const {
+    return kv_head * group() + (first_row + 2 * lane.pair + column) % group();
   }
 
   /// Makes operand B of the block's queries, and what goes with it.
@@ -169,12 +177,12 @@ struct Warp {
     for (int s = 0; s < kPanels; s++) {
       const int first = 16 * s + 4 * lane.pair;
       const float* q = channels(queries.plain, first);
+      const FourFloats step = four_floats_at(halves_at(keys, layout.scale) + first);
+      const FourFloats zero = four_floats_at(halves_at(keys, layout.zero) + first);
       float scaled[4];
       for (int c = 0; c < 4; c++) {
-        const float step = float_of(read(halves_at(keys, layout.scale) + first + c));
-        const float zero = float_of(read(halves_at(keys, layout.zero) + first + c));
-        scaled[c] = q[c] * step;
-        sum += q[c] * (zero + kMiddle<Format::int8> * step);
+        scaled[c] = q[c] * step.of[c];
+        sum += q[c] * (zero.of[c] + kMiddle<Format::int8> * step.of[c]);
       }
       pack(scaled, b[s]);
     }
@@ -186,8 +194,8 @@ struct Warp {
     for (int s = 0; s < kPanels; s++) {
       const int first = 16 * s + 4 * lane.pair;
       const float* q = channels(queries.plain, first);
-      for (int c = 0; c < 4; c++)
-        sum += q[c] * float_of(read(halves_at(keys, layout.mean) + first + c));
+      const FourFloats mean = four_floats_at(halves_at(keys, layout.mean) + first);
+      for (int c = 0; c < 4; c++) sum += q[c] * mean.of[c];
     }
     take_bias(sum);
     for (int g = 0; g < kKeyGroups; g++) {
@@ -237,7 +245,7 @@ struct Warp {
   }
   __device__ void multiply_half(const Entry& entry, int step, int slice, float (&logits)[4]) {
     uint32_t a[4];
-    load_halves(entry.words, 8 * slice + 2 * lane.pair, lane.row, a);
+    load_halves(entry.words, 8 * slice, 2 * lane.pair, lane.row, a);
     multiply_add(logits, a, b[step]);
   }
 
@@ -245,7 +253,7 @@ struct Warp {
   __device__ void multiply_bytes(const Entry& entry, float (&logits)[4]) {
     for (int s = 0; s < kPanels; s++) {
       uint32_t a[4];
-      load_codes<kFormat>(entry.words, 4 * s + lane.pair, 0, lane.row, a);
+      load_codes<kFormat>(entry.words, 4 * s, lane.pair, 0, lane.row, a);
       multiply_add(logits, a, b[s]);
     }
   }
@@ -255,7 +263,7 @@ struct Warp {
       float product[4] = {};
       for (int s = g * kKeyGroup / 16; s < (g + 1) * kKeyGroup / 16 + kSteps - kPanels; s++) {
         uint32_t a[4];
-        load_codes<Format::int4>(entry.words, s / 2 * 4 + lane.pair, s % 2, lane.row, a);
+        load_codes<Format::int4>(entry.words, s / 2 * 4, lane.pair, s % 2, lane.row, a);
         multiply_add(product, a, b[s]);
       }
       const float2 step = floats_of(entry.grid(2 * g, lane.row));
@@ -279,7 +287,7 @@ struct Warp {
       const int n = i % 2, token = first + i / 2;
       const int seen =
           copy.positions != nullptr ? copy.tokens : min(copy.tokens, visible[n] - copy.first);
-      if (token >= seen || visible[n] == 0) {
+      if (token >= (visible[n] == 0 ? 0 : seen)) {
         logits[i] = kNone;
         continue;
       }
@@ -288,11 +296,13 @@ struct Warp {
         const float cap = arguments.softcap * kLog2E;
         logit = cap * tanhf(logit / cap);
       }
-      if (mask[n] != nullptr) {
+      if (arguments.mask != nullptr) {
         const int position = copy.positions != nullptr
                                  ? read(copy.positions + kv_head * copy.capacity + token)
                                  : copy.first + token;
-        logit += slope[n] * float_of(read(mask[n] + position));
+        const float slope = arguments.slopes != nullptr ? read(arguments.slopes + head_of(n)) : 1.0f;
+        logit += kLog2E * slope *
+                 float_of(read(arguments.mask + query_of(n) * arguments.mask_stride + position));
       }
       logits[i] = logit;
     }
@@ -346,7 +356,7 @@ struct Warp {
         if (entry.part == 0)
           multiply_panels<Format::fp16>(entry, 0, kHalf, operand);
         else
-          multiply_panels<Format::fp16>(entry, kHalf, kPanels, operand);
+          multiply_panels<Format::fp16>(entry, kHalf, kPanels, operand, kHalf);
       }
     }
   }
@@ -370,19 +380,21 @@ struct Warp {
     }
   }
 
-  /// Panels [first, last) of the values, of which the entry holds those from its part's first on.
+  /// Panels [first, last) of the values; the entry holds those from `held` on.
   template <Format kFormat>
-  __device__ void multiply_panels(const Entry& entry, int first, int last, Four operand) {
+  __device__ void multiply_panels(const Entry& entry, int first, int last, Four operand,
+                                  int held = 0) {
     constexpr int kBits = bits_of(kFormat);
     constexpr int kRows = kBits / 2;  // of words in a panel of 16 tokens
     const uint32_t weights[2] = {operand.even, operand.odd};
     for (int p = first; p < last; p++) {
-      const int row = (p - entry.part * Feed::kSlices) * kRows + lane.pair * kBits / 8;
+      const int at = (p - held) * kRows;
+      const int row = lane.pair * kBits / 8;
       uint32_t a[4];
       if constexpr (kFormat == Format::fp16)
-        load_halves(entry.words, row, lane.row, a);
+        load_halves(entry.words, at, row, lane.row, a);
       else
-        load_codes<kFormat>(entry.words, row, lane.pair % (8 / kBits), lane.row, a);
+        load_codes<kFormat>(entry.words, at, row, lane.pair % (8 / kBits), lane.row, a);
       multiply_add(sums[p], a, weights);
     }
   }
@@ -401,7 +413,7 @@ struct Warp {
     for (int g = 0; g < kHeadDim / kGroup; g++) {
       const float zero[2] = {sum_of_rows(zeros[g][0]), sum_of_rows(zeros[g][1])};
       for (int p = g * kGroup / kLanes; p < (g + 1) * kGroup / kLanes; p++) {
-        const float2 of = floats_at(mean + p * kLanes + 2 * lane.row);
+        const float2 of = two_floats_at(mean + p * kLanes + 2 * lane.row);
         for (int n = 0; n < 2; n++) {
           sums[p][n] += total[n] * of.x + zero[n];
           sums[p][n + 2] += total[n] * of.y + zero[n];

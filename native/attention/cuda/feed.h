@@ -106,6 +106,7 @@ class Feed {
       fetch_grids(entry, keys, layout);
     }
     const std::byte* from = keys + codes + tile_ * tile_bytes + skipped;
+    SIGHTLINE_ROLLED
     for (int chunk = static_cast<int>(lane_index()); chunk * kChunkBytes < bytes; chunk += 32)
       copy_async(entry + chunk_place(chunk) * kChunkBytes, from + chunk * kChunkBytes);
   }
@@ -130,6 +131,7 @@ class Feed {
     const int chunks = 2 * bits;  // of 16 tokens in a panel
     const int64_t panel_bytes = int64_t{copy_.capacity} * kLanes * bits / 8;
     const std::byte* from = values + codes + first * panel_bytes + tile_ * chunks * kChunkBytes;
+    SIGHTLINE_ROLLED
     for (int chunk = static_cast<int>(lane_index()); chunk < panels * chunks; chunk += 32)
       copy_async(entry + chunk_place(chunk) * kChunkBytes,
                  from + chunk / chunks * panel_bytes + chunk % chunks * kChunkBytes);

@@ -11,6 +11,9 @@
 #define SIGHTLINE_KERNEL(name, threads, Arguments) \
   extern "C" __global__ void __launch_bounds__(threads) name(const __grid_constant__ Arguments arguments)
 
+/// Before a loop whose body need not be there several times.
+#define SIGHTLINE_ROLLED _Pragma("unroll 1")
+
 namespace sightline::attention::cuda {
 
 inline constexpr uint32_t kAllLanes = 0xffffffffu;
@@ -41,7 +44,9 @@ __device__ inline std::byte* dynamic_shared() {
 
 template <typename T>
 __device__ inline T read(const T* from) {
-  if constexpr (std::is_arithmetic_v<T>) {
+  if constexpr (std::is_same_v<T, uint64_t>) {
+    return __ldg(reinterpret_cast<const unsigned long long*>(from));
+  } else if constexpr (std::is_arithmetic_v<T>) {
     return __ldg(from);
   } else {
     return *from;

@@ -50,7 +50,7 @@ inline constexpr int kLineChunks = 2 * kRowChunks;           // what all banks h
 
 /// Where a chunk of a tile lies in shared memory, so that the reads of a warp's halves, from any
 /// four rows that operands take together, meet in no bank: four rows one after another, or two
-/// apart.
+/// apart. Chunks are numbered by row. Linear over the bits: place(a ^ b) = place(a) ^ place(b).
 __device__ constexpr int chunk_place(int chunk) {
   const int line = chunk / kLineChunks;
   return line * kLineChunks + (chunk % kLineChunks ^ line % 4 * 2);
@@ -61,10 +61,13 @@ struct alignas(8) WordPair {
   uint32_t of[2];
 };
 
-/// Words of the panel's lanes 2 * i and 2 * i + 1 in a row of a tile in shared memory.
-__device__ inline WordPair words_at(const std::byte* tile, int row, int i) {
-  const int chunk = chunk_place(row * kRowChunks + i / 2);
-  return *reinterpret_cast<const WordPair*>(tile + chunk * kChunkBytes + i % 2 * 8);
+/// Words of the panel's lanes 2 * i and 2 * i + 1 in row first + row of a tile in shared memory;
+/// `first`, a multiple of a power of two above `row`, is known to the compiler.
+__device__ inline WordPair words_at(const std::byte* tile, int first, int row, int i) {
+  const int start = chunk_place(first * kRowChunks) * kChunkBytes;
+  const int in_line = start % (kLineChunks * kChunkBytes);
+  const int own = chunk_place(row * kRowChunks + i / 2) * kChunkBytes + i % 2 * 8;
+  return *reinterpret_cast<const WordPair*>(tile + (start - in_line) + (own ^ in_line));
 }
 
 /// Four rows of a lane as two pairs of halves: rows 0 and 2, rows 1 and 3.
@@ -104,21 +107,22 @@ __device__ inline Four numbers_in(uint32_t word, int field) {
 
 /// Operand A from a field of a row of words.
 template <Format kFormat>
-__device__ inline void load_codes(const std::byte* tile, int row, int field, int i,
+__device__ inline void load_codes(const std::byte* tile, int first, int row, int field, int i,
                                   uint32_t (&a)[4]) {
-  const WordPair words = words_at(tile, row, i);
-  const Four first = numbers_in<kFormat>(words.of[0], field);
-  const Four second = numbers_in<kFormat>(words.of[1], field);
-  a[0] = first.even;
-  a[1] = second.even;
-  a[2] = first.odd;
-  a[3] = second.odd;
+  const WordPair words = words_at(tile, first, row, i);
+  const Four even = numbers_in<kFormat>(words.of[0], field);
+  const Four odd = numbers_in<kFormat>(words.of[1], field);
+  a[0] = even.even;
+  a[1] = odd.even;
+  a[2] = even.odd;
+  a[3] = odd.odd;
 }
 
-/// Operand A of halves: from two rows of words, four rows of elements.
-__device__ inline void load_halves(const std::byte* tile, int row, int i, uint32_t (&a)[4]) {
-  const WordPair low = words_at(tile, row, i);
-  const WordPair high = words_at(tile, row + 1, i);
+/// Operand A of halves: from rows first + row and first + row + 1 of words, four rows of elements.
+__device__ inline void load_halves(const std::byte* tile, int first, int row, int i,
+                                   uint32_t (&a)[4]) {
+  const WordPair low = words_at(tile, first, row, i);
+  const WordPair high = words_at(tile, first, row + 1, i);
   for (int n = 0; n < 2; n++) {
     a[n] = select_bytes(low.of[n], high.of[n], 0x5410);
     a[n + 2] = select_bytes(low.of[n], high.of[n], 0x7632);

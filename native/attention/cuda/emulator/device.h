@@ -16,6 +16,7 @@
 #define __device__
 #define SIGHTLINE_KERNEL(name, threads, Arguments) \
   extern "C" void name(const Arguments& arguments)
+#define SIGHTLINE_ROLLED
 
 struct float2 {
   float x, y;
