@@ -93,7 +93,7 @@ const nativeTestBuilds = {
   memory: { settings: ['-DSIGHTLINE_SANITIZE=address,undefined'], targets: ['all'] },
   threads: {
     settings: ['-DSIGHTLINE_SANITIZE=thread'],
-    targets: ['test_attention', 'test_cache'],
+    targets: ['test_attention', 'test_cache', 'test_cuda'],
   },
   aarch64: {
     settings: [

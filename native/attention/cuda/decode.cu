@@ -9,10 +9,9 @@
 // Codes are decoded in registers, where operands need them. Grids by channel fold into the queries,
 // those by token into logits and weights.
 
-#include "attention/cuda/decode.h"
-
 #include <limits>
 
+#include "attention/cuda/decode.h"
 #include "attention/cuda/device.h"
 #include "attention/cuda/feed.h"
 #include "attention/cuda/panels.h"
@@ -89,7 +88,8 @@ struct Queries {
 template <int kHeadDim>
 struct Warp {
   using Feed = cuda::Feed<kHeadDim>;
-  static constexpr int kSteps = (kHeadDim + 31) / 32 * 2;  // of 16 channels; int4 takes them in twos
+  static constexpr int kSteps =
+      (kHeadDim + 31) / 32 * 2;  // of 16 channels; int4 takes them in twos
   static constexpr int kPanels = kHeadDim / kLanes;
   static constexpr int kKeyGroup = int4_group(kHeadDim);
   static constexpr int kKeyGroups = kHeadDim / kKeyGroup;
@@ -112,11 +112,11 @@ struct Warp {
   float key_step;         // of fp8 keys
   float value_step;       // of fp8 values
   float group_sum[kKeyGroups][2];
-  float mass[2];               // of the lane's own tokens
+  float mass[2];                // of the lane's own tokens
   float zeros[kMostGroups][2];  // weights times the grids' zero points, likewise
 
-  __device__ Warp(const AttendArguments& given, const Queries<kHeadDim>& shared, const RowTile& tile,
-                  int head)
+  __device__ Warp(const AttendArguments& given, const Queries<kHeadDim>& shared,
+                  const RowTile& tile, int head)
       : arguments(given), queries(shared), kv_head(head) {
     const unsigned index = lane_index();
     lane = {index, static_cast<int>(index / 4), static_cast<int>(index % 4)};
@@ -300,7 +300,8 @@ struct Warp {
         const int position = copy.positions != nullptr
                                  ? read(copy.positions + kv_head * copy.capacity + token)
                                  : copy.first + token;
-        const float slope = arguments.slopes != nullptr ? read(arguments.slopes + head_of(n)) : 1.0f;
+        const float slope =
+            arguments.slopes != nullptr ? read(arguments.slopes + head_of(n)) : 1.0f;
         logit += kLog2E * slope *
                  float_of(read(arguments.mask + query_of(n) * arguments.mask_stride + position));
       }
@@ -407,8 +408,7 @@ struct Warp {
 
   template <int kGroup>
   __device__ void add_mean(const CopyView& copy) {
-    const auto* mean =
-        halves_at(Feed::part(copy, kv_head) + copy.values_offset, 0);
+    const auto* mean = halves_at(Feed::part(copy, kv_head) + copy.values_offset, 0);
     const float total[2] = {sum_of_rows(mass[0]), sum_of_rows(mass[1])};
     for (int g = 0; g < kHeadDim / kGroup; g++) {
       const float zero[2] = {sum_of_rows(zeros[g][0]), sum_of_rows(zeros[g][1])};
@@ -603,9 +603,9 @@ __device__ void decode(const AttendArguments& arguments) {
 
 }  // namespace
 
-#define SIGHTLINE_DECODE(head_dim)                                                \
-  SIGHTLINE_KERNEL(decode_##head_dim, kDecodeThreads, AttendArguments) {          \
-    decode<head_dim>(arguments);                                                  \
+#define SIGHTLINE_DECODE(head_dim)                                       \
+  SIGHTLINE_KERNEL(decode_##head_dim, kDecodeThreads, AttendArguments) { \
+    decode<head_dim>(arguments);                                         \
   }
 SIGHTLINE_DECODE(64)
 SIGHTLINE_DECODE(80)

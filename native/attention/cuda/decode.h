@@ -31,7 +31,7 @@ struct DecodeShared {
   static constexpr size_t kSumBytes = size_t{kDecodeWarps} * kTileRows * kHeadDim * sizeof(float);
   static constexpr size_t kStateBytes = size_t{kDecodeWarps} * kTileRows * 2 * sizeof(float);
   static constexpr size_t kAfterBytes = kRingBytes * kDecodeWarps > kSumBytes + kStateBytes
-                                            ? kRingBytes * kDecodeWarps
+                                            ? kRingBytes* kDecodeWarps
                                             : kSumBytes + kStateBytes;
   static constexpr size_t kBytes = kQueryBytes + kAfterBytes;
 

@@ -88,9 +88,7 @@ class Feed {
     fetched_ = fetched_ + 1 == Shared::kEntries ? 0 : fetched_ + 1;
   }
 
-  __device__ Extent extent() const {
-    return {kHeadDim, copy_.capacity, copy_.tokens, copy_.rank};
-  }
+  __device__ Extent extent() const { return {kHeadDim, copy_.capacity, copy_.tokens, copy_.rank}; }
 
   __device__ void fetch_keys(std::byte* entry, int part) {
     const std::byte* keys = Feed::part(copy_, kv_head_);
@@ -126,8 +124,8 @@ class Feed {
       fetch_grids(entry, values, layout);
     }
     const int first = part * kSlices;
-    const int panels = parts(copy_.tier.v) == 1 ? kHeadDim / kLanes
-                                                : min(kHeadDim / kLanes - first, kSlices);
+    const int panels =
+        parts(copy_.tier.v) == 1 ? kHeadDim / kLanes : min(kHeadDim / kLanes - first, kSlices);
     const int chunks = 2 * bits;  // of 16 tokens in a panel
     const int64_t panel_bytes = int64_t{copy_.capacity} * kLanes * bits / 8;
     const std::byte* from = values + codes + first * panel_bytes + tile_ * chunks * kChunkBytes;
@@ -137,7 +135,8 @@ class Feed {
                  from + chunk / chunks * panel_bytes + chunk % chunks * kChunkBytes);
   }
 
-  __device__ void fetch_grids(std::byte* entry, const std::byte* part, const GroupedLayout& layout) {
+  __device__ void fetch_grids(std::byte* entry, const std::byte* part,
+                              const GroupedLayout& layout) {
     for (int g = 0; g < layout.groups; g++) {
       const int64_t skipped =
           (int64_t{g} * copy_.capacity + tile_ * kLanes) * static_cast<int>(sizeof(uint16_t));
@@ -155,8 +154,8 @@ class Feed {
   const CopyView* copies_;
   CopyView copy_;
   int block_, last_, kv_head_;
-  int tile_ = 0, part_ = 0;         // to be fetched next
-  int fetched_ = 0, taken_ = 0;     // entries of the ring
+  int tile_ = 0, part_ = 0;      // to be fetched next
+  int fetched_ = 0, taken_ = 0;  // entries of the ring
 };
 
 }  // namespace sightline::attention::cuda

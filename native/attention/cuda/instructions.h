@@ -8,8 +8,9 @@
 #include <cstdint>
 #include <type_traits>
 
-#define SIGHTLINE_KERNEL(name, threads, Arguments) \
-  extern "C" __global__ void __launch_bounds__(threads) name(const __grid_constant__ Arguments arguments)
+#define SIGHTLINE_KERNEL(name, threads, Arguments)      \
+  extern "C" __global__ void __launch_bounds__(threads) \
+      name(const __grid_constant__ Arguments arguments)
 
 /// Before a loop whose body need not be there several times.
 #define SIGHTLINE_ROLLED _Pragma("unroll 1")
@@ -110,7 +111,8 @@ __device__ inline void multiply_add(float (&sum)[4], const uint32_t (&a)[4],
 #endif
 }
 
-/// Transposes an 8 x 8 matrix of halves: lane 4 * i + j holds elements 2 * j and 2 * j + 1 of row i.
+/// Transposes an 8 x 8 matrix of halves: lane 4 * i + j holds elements 2 * j and 2 * j + 1 of row
+/// i.
 __device__ inline uint32_t transpose(uint32_t pair) {
   uint32_t transposed;
   asm("movmatrix.sync.aligned.m8n8.trans.b16 %0, %1;" : "=r"(transposed) : "r"(pair));

@@ -43,10 +43,10 @@ __device__ inline const uint16_t* halves_at(const std::byte* part, size_t offset
   return reinterpret_cast<const uint16_t*>(part + offset);
 }
 
-inline constexpr int kChunkBytes = 16;                       // copied at a time
-inline constexpr int kRowBytes = kLanes * 4;                 // a row of words
-inline constexpr int kRowChunks = kRowBytes / kChunkBytes;   // lanes 0 to 3, 4 to 7, ...
-inline constexpr int kLineChunks = 2 * kRowChunks;           // what all banks hold
+inline constexpr int kChunkBytes = 16;                      // copied at a time
+inline constexpr int kRowBytes = kLanes * 4;                // a row of words
+inline constexpr int kRowChunks = kRowBytes / kChunkBytes;  // lanes 0 to 3, 4 to 7, ...
+inline constexpr int kLineChunks = 2 * kRowChunks;          // what all banks hold
 
 /// Where a chunk of a tile lies in shared memory, so that the reads of a warp's halves, from any
 /// four rows that operands take together, meet in no bank: four rows one after another, or two

@@ -14,8 +14,7 @@
 #include "attention/half.h"
 
 #define __device__
-#define SIGHTLINE_KERNEL(name, threads, Arguments) \
-  extern "C" void name(const Arguments& arguments)
+#define SIGHTLINE_KERNEL(name, threads, Arguments) extern "C" void name(const Arguments& arguments)
 #define SIGHTLINE_ROLLED
 
 struct float2 {
@@ -43,7 +42,7 @@ namespace emulation {
 template <typename T>
 T offered(const std::byte* offers, unsigned lane) {
   T value;
-  std::memcpy(&value, offers + lane * emulator::kExchangeBytes, sizeof value);
+  Machine::copy_offer(offers, lane, std::as_writable_bytes(std::span(&value, 1)));
   return value;
 }
 
@@ -60,7 +59,9 @@ inline double element(uint32_t pair, unsigned index) {
 
 }  // namespace emulation
 
-inline void sync_warp(const Site& site = Site::current()) { emulation::exchange(0, site); }
+inline void sync_warp(const Site& site = Site::current()) {
+  Machine::current().exchange(kAllLanes, {}, site, Machine::Memory::ordered);
+}
 
 inline bool any_lane(bool value, const Site& site = Site::current()) {
   const std::byte* offers = emulation::exchange(value, site);
@@ -87,7 +88,7 @@ inline std::byte* dynamic_shared() {
 
 template <typename T>
 T read(const T* from) {
-  Machine::current().count().global_read += sizeof(T);
+  Machine::current().count({.global_read = sizeof(T)});
   return *from;
 }
 template <typename T>
@@ -96,7 +97,7 @@ T read_fresh(const T* from) {
 }
 template <typename T>
 void write(T* to, T value) {
-  Machine::current().count().global_written += sizeof(T);
+  Machine::current().count({.global_written = sizeof(T)});
   *to = value;
 }
 
@@ -113,8 +114,8 @@ void wait_for_copies() {
   Machine::current().wait_for_copies(kGroupsLeft);
 }
 
-/// sum[16][8] += a[16][16] * b[16][8]. A product's sum is exact but for one rounding; a GPU's differs
-/// by a few units in the last place of its largest term.
+/// sum[16][8] += a[16][16] * b[16][8]. A product's sum is exact but for one rounding; a GPU's
+/// differs by a few units in the last place of its largest term.
 inline void multiply_add(float (&sum)[4], const uint32_t (&a)[4], const uint32_t (&b)[2],
                          const Site& site = Site::current()) {
   struct Operands {
@@ -125,7 +126,7 @@ inline void multiply_add(float (&sum)[4], const uint32_t (&a)[4], const uint32_t
   std::copy(std::begin(b), std::end(b), own.b);
   const std::byte* offers = emulation::exchange(own, site);
   const unsigned lane = lane_index();
-  if (lane == 0) Machine::current().count().matrix_products++;
+  if (lane == 0) Machine::current().count({.matrix_products = 1});
   for (unsigned i = 0; i < 4; i++) {
     const unsigned row = lane / 4, is_lower = i / 2, column = lane % 4 * 2 + i % 2;
     double total = 0;
@@ -140,7 +141,8 @@ inline void multiply_add(float (&sum)[4], const uint32_t (&a)[4], const uint32_t
   }
 }
 
-/// Transposes an 8 x 8 matrix of halves: lane 4 * i + j holds elements 2 * j and 2 * j + 1 of row i.
+/// Transposes an 8 x 8 matrix of halves: lane 4 * i + j holds elements 2 * j and 2 * j + 1 of row
+/// i.
 inline uint32_t transpose(uint32_t pair, const Site& site = Site::current()) {
   const std::byte* offers = emulation::exchange(pair, site);
   const unsigned row = lane_index() / 4, column = lane_index() % 4 * 2;

@@ -56,7 +56,8 @@ namespace sightline::attention::cuda::emulator {
 namespace {
 
 constexpr size_t kPage = 4096;
-constexpr unsigned kNoOrder = 1;  // a change of fibers is no synchronisation to the thread sanitizer
+constexpr unsigned kNoOrder =
+    1;  // a change of fibers is no synchronisation to the thread sanitizer
 
 thread_local Fiber* running = nullptr;
 

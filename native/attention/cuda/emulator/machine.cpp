@@ -9,6 +9,10 @@ __attribute__((weak)) void __asan_poison_memory_region(const volatile void* at, 
 __attribute__((weak)) void __asan_unpoison_memory_region(const volatile void* at, size_t bytes);
 __attribute__((weak)) void __tsan_acquire(void* at);
 __attribute__((weak)) void __tsan_release(void* at);
+__attribute__((weak)) void AnnotateIgnoreReadsBegin(const char* file, int line);
+__attribute__((weak)) void AnnotateIgnoreReadsEnd(const char* file, int line);
+__attribute__((weak)) void AnnotateIgnoreWritesBegin(const char* file, int line);
+__attribute__((weak)) void AnnotateIgnoreWritesEnd(const char* file, int line);
 }
 
 namespace sightline::attention::cuda::emulator {
@@ -18,6 +22,30 @@ constexpr size_t kRedzone = 64;  // between shared variables
 constexpr size_t kArenaBytes = kSharedBytes + (size_t{16} << 10);
 
 thread_local Machine* machine = nullptr;
+
+/// What the machine does for a thread is not the thread's doing: the thread sanitizer looks away.
+class Aside {
+ public:
+  Aside() {
+    if (AnnotateIgnoreReadsBegin == nullptr) return;
+    AnnotateIgnoreReadsBegin(__FILE__, __LINE__);
+    AnnotateIgnoreWritesBegin(__FILE__, __LINE__);
+  }
+  Aside(const Aside&) = delete;
+  Aside& operator=(const Aside&) = delete;
+  ~Aside() {
+    if (AnnotateIgnoreReadsEnd == nullptr) return;
+    AnnotateIgnoreWritesEnd(__FILE__, __LINE__);
+    AnnotateIgnoreReadsEnd(__FILE__, __LINE__);
+  }
+};
+
+void order_after(void* event) {
+  if (__tsan_acquire != nullptr) __tsan_acquire(event);
+}
+void order_before(void* event) {
+  if (__tsan_release != nullptr) __tsan_release(event);
+}
 
 std::string text_of(const Dim& dim) {
   return std::to_string(dim.x) + "," + std::to_string(dim.y) + "," + std::to_string(dim.z);
@@ -42,12 +70,15 @@ Fault::Fault(const std::string& what, const Site& site, const Place& place)
                          ", thread " + text_of(place.thread) + ", lane " +
                          std::to_string(place.lane) + ")") {}
 
-Machine::Machine(Order order)
-    : order_(order), random_(order.seed), arena_(std::make_unique<std::byte[]>(kArenaBytes)) {}
+Machine::Machine(Order order) : order_(order), random_(order.seed) {}
 
-Machine::~Machine() {
-  if (__asan_unpoison_memory_region != nullptr)
+Machine::~Machine() { drop_arena(); }
+
+void Machine::drop_arena() {
+  const Aside aside;
+  if (arena_ != nullptr && __asan_unpoison_memory_region != nullptr)
     __asan_unpoison_memory_region(arena_.get(), kArenaBytes);
+  arena_.reset();
 }
 
 Machine& Machine::current() { return *machine; }
@@ -78,6 +109,7 @@ void Machine::run(const Launch& launch, const std::function<void()>& kernel) {
   } catch (...) {
     failure = std::current_exception();
   }
+  order_after(&failure_);
   machine = before;
   if (failure) std::rethrow_exception(failure);
 }
@@ -91,7 +123,11 @@ void Machine::prepare(const Launch& launch, Dim block) {
   warps_.assign((count_ + kWarpLanes - 1) / kWarpLanes, {});
   for (unsigned i = 0; i < count_; i++) {
     Thread& thread = *threads_[i];
-    thread.place = {place_in(i, launch.block), block, launch.block, launch.grid, i / kWarpLanes,
+    thread.place = {place_in(i, launch.block),
+                    block,
+                    launch.block,
+                    launch.grid,
+                    i / kWarpLanes,
                     i % kWarpLanes};
     thread.state = State::ready;
     thread.copies.clear();
@@ -100,11 +136,16 @@ void Machine::prepare(const Launch& launch, Dim block) {
     thread.fiber.prepare(&Machine::run_thread, this);
     warps_[i / kWarpLanes].lanes |= 1u << i % kWarpLanes;
   }
-  if (__asan_unpoison_memory_region != nullptr)
-    __asan_unpoison_memory_region(arena_.get(), kArenaBytes);
-  std::memset(arena_.get(), 0xff, kArenaBytes);
+  // New memory for every block: to the thread sanitizer nobody has touched it yet.
+  drop_arena();
+  arena_ = std::make_unique_for_overwrite<std::byte[]>(kArenaBytes);
+  {
+    const Aside aside;
+    std::memset(arena_.get(), 0xff, kArenaBytes);
+  }
   if (__asan_poison_memory_region != nullptr)
     __asan_poison_memory_region(arena_.get(), kArenaBytes);
+  order_before(&kernel_);
   used_ = 0;
   variables_.clear();
   dynamic_ = carve(launch.dynamic_shared, 128);
@@ -154,6 +195,7 @@ bool Machine::run_warp(unsigned warp) {
 
 void Machine::run_thread(void* self) {
   Machine& machine = *static_cast<Machine*>(self);
+  order_after(&machine.kernel_);
   try {
     (*machine.kernel_)();
     const Thread& thread = machine.thread();
@@ -162,9 +204,11 @@ void Machine::run_thread(void* self) {
   } catch (...) {
     machine.failure_ = std::current_exception();
   }
+  order_before(&machine.failure_);
 }
 
 int Machine::barrier(const Site& site, Vote vote, bool value) {
+  const Aside aside;
   Thread& thread = this->thread();
   counts_.barriers++;
   if (waiting_++ == 0) {
@@ -174,9 +218,9 @@ int Machine::barrier(const Site& site, Vote vote, bool value) {
   votes_ += value ? 1 : 0;
   thread.site = site;
   thread.state = State::at_barrier;
-  if (__tsan_release != nullptr) __tsan_release(&votes_);
+  order_before(&votes_);
   Fiber::suspend();
-  if (__tsan_acquire != nullptr) __tsan_acquire(&votes_);
+  order_after(&votes_);
   return thread.vote;
 }
 
@@ -199,8 +243,9 @@ void Machine::open_barrier() {
   waiting_ = 0;
 }
 
-const std::byte* Machine::exchange(uint32_t mask, std::span<const std::byte> own,
-                                   const Site& site) {
+const std::byte* Machine::exchange(uint32_t mask, std::span<const std::byte> own, const Site& site,
+                                   Memory memory) {
+  const Aside aside;
   Thread& thread = this->thread();
   const uint32_t self = 1u << thread.place.lane;
   Warp& warp = warps_[thread.place.warp];
@@ -219,6 +264,7 @@ const std::byte* Machine::exchange(uint32_t mask, std::span<const std::byte> own
       collective.offers.data() + collective.turn % 2 * kWarpLanes * kExchangeBytes;
   std::memcpy(offers + thread.place.lane * kExchangeBytes, own.data(), own.size());
   collective.arrived |= self;
+  if (memory == Memory::ordered) order_before(&warp);
   if (collective.arrived == (mask & warp.lanes)) {
     collective.arrived = 0;
     collective.turn++;
@@ -232,6 +278,7 @@ const std::byte* Machine::exchange(uint32_t mask, std::span<const std::byte> own
     thread.state = State::in_collective;
     Fiber::suspend();
   }
+  if (memory == Memory::ordered) order_after(&warp);
   return offers;
 }
 
@@ -257,7 +304,19 @@ std::byte* Machine::carve(size_t bytes, size_t alignment) {
   return memory;
 }
 
+void Machine::copy_offer(const std::byte* offers, unsigned lane, std::span<std::byte> to) {
+  const Aside aside;
+  std::memcpy(to.data(), offers + lane * kExchangeBytes, to.size());
+}
+
+void Machine::count(const Counts& more) {
+  counts_.global_read += more.global_read;
+  counts_.global_written += more.global_written;
+  counts_.matrix_products += more.matrix_products;
+}
+
 void* Machine::shared(const void* key, size_t bytes, size_t alignment) {
+  const Aside aside;
   for (const Variable& variable : variables_)
     if (variable.key == key) return variable.at;
   std::byte* memory = carve(bytes, std::max<size_t>(alignment, 16));
@@ -269,7 +328,8 @@ void Machine::copy_async(void* to, const void* from, size_t bytes, const Site& s
   const auto address = reinterpret_cast<uintptr_t>(to) | reinterpret_cast<uintptr_t>(from);
   if ((bytes != 4 && bytes != 8 && bytes != 16) || address % bytes != 0)
     fault("an asynchronous copy is not of 4, 8 or 16 bytes, or not aligned to them", site);
-  std::memset(to, 0xff, bytes);
+  std::memset(to, 0xff, bytes);  // a write of the thread's
+  const Aside aside;
   counts_.global_read += bytes;
   Thread& thread = this->thread();
   thread.site = site;
@@ -278,6 +338,7 @@ void Machine::copy_async(void* to, const void* from, size_t bytes, const Site& s
 }
 
 void Machine::commit_copies() {
+  const Aside aside;
   Thread& thread = this->thread();
   thread.groups.push_back(thread.uncommitted);
   thread.uncommitted = 0;
@@ -289,8 +350,10 @@ void Machine::wait_for_copies(size_t groups_left) {
     for (; thread.groups.front() > 0; thread.groups.front()--) {
       const Copy& copy = thread.copies.front();
       std::memcpy(copy.to, copy.from, copy.bytes);
+      const Aside aside;
       thread.copies.pop_front();
     }
+    const Aside aside;
     thread.groups.pop_front();
   }
 }

@@ -1,7 +1,8 @@
 #pragma once
 // Runs the blocks of a grid as a GPU may run them: every thread of a block is a fiber; barriers,
-// warp collectives and asynchronous copies keep to CUDA's rules and report what breaks them. What it
-// cannot show: speed, bank conflicts, occupancy, and weak memory other than by the thread sanitizer.
+// warp collectives and asynchronous copies keep to CUDA's rules and report what breaks them. What
+// it cannot show: speed, bank conflicts, occupancy, and weak memory other than by the thread
+// sanitizer.
 
 #include <array>
 #include <cstddef>
@@ -85,9 +86,15 @@ class Machine {
   /// __syncthreads_or, _and, _count; __syncthreads with any vote.
   int barrier(const Site& site, Vote vote = Vote::any, bool value = false);
 
+  /// Whether a collective orders what its lanes did to memory.
+  enum class Memory { as_is, ordered };
   /// Every lane of the mask offers up to kExchangeBytes; returns what all offered, [kWarpLanes]
   /// [kExchangeBytes], valid until the lane's next collective.
-  const std::byte* exchange(uint32_t mask, std::span<const std::byte> own, const Site& site);
+  const std::byte* exchange(uint32_t mask, std::span<const std::byte> own, const Site& site,
+                            Memory memory = Memory::as_is);
+
+  /// What `lane` offered.
+  static void copy_offer(const std::byte* offers, unsigned lane, std::span<std::byte> to);
 
   /// A shared variable of the block, told apart by `key`. Full of 0xff, which is NaN, at first.
   void* shared(const void* key, size_t bytes, size_t alignment);
@@ -99,7 +106,7 @@ class Machine {
   void commit_copies();
   void wait_for_copies(size_t groups_left);
 
-  Counts& count() { return counts_; }
+  void count(const Counts& more);
   [[noreturn]] void fault(const std::string& what, const Site& site) const;
 
  private:
@@ -138,6 +145,7 @@ class Machine {
   bool run_warp(unsigned warp);
   void open_barrier();
   [[noreturn]] void report_deadlock();
+  void drop_arena();
   void shuffle(std::vector<unsigned>& order);
   std::byte* carve(size_t bytes, size_t alignment);
   Thread& thread() { return *threads_[running_]; }
