@@ -603,14 +603,14 @@ __device__ void decode(const AttendArguments& arguments) {
 
 }  // namespace
 
-#define SIGHTLINE_DECODE(head_dim)                                       \
-  SIGHTLINE_KERNEL(decode_##head_dim, kDecodeThreads, AttendArguments) { \
-    decode<head_dim>(arguments);                                         \
+#define SIGHTLINE_DECODE(head_dim, blocks)                                       \
+  SIGHTLINE_KERNEL(decode_##head_dim, kDecodeThreads, blocks, AttendArguments) { \
+    decode<head_dim>(arguments);                                                 \
   }
-SIGHTLINE_DECODE(64)
-SIGHTLINE_DECODE(80)
-SIGHTLINE_DECODE(96)
-SIGHTLINE_DECODE(128)
-SIGHTLINE_DECODE(256)
+SIGHTLINE_DECODE(64, 4)
+SIGHTLINE_DECODE(80, 4)
+SIGHTLINE_DECODE(96, 3)
+SIGHTLINE_DECODE(128, 3)
+SIGHTLINE_DECODE(256, 2)
 
 }  // namespace sightline::attention::cuda

@@ -8,8 +8,9 @@
 #include <cstdint>
 #include <type_traits>
 
-#define SIGHTLINE_KERNEL(name, threads, Arguments)      \
-  extern "C" __global__ void __launch_bounds__(threads) \
+/// A kernel of so many threads a block, whose registers leave room for that many blocks at a time.
+#define SIGHTLINE_KERNEL(name, threads, blocks, Arguments)      \
+  extern "C" __global__ void __launch_bounds__(threads, blocks) \
       name(const __grid_constant__ Arguments arguments)
 
 /// Before a loop whose body need not be there several times.
