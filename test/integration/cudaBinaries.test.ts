@@ -40,7 +40,9 @@ function resourcesIn(text: string): ReadonlyMap<string, Resources> {
 
 const nvcc = findNvcc();
 const folder = mkdtempSync(join(tmpdir(), 'sightline-cubin-'));
-after(() => { rmSync(folder, { recursive: true }); });
+after(() => {
+  rmSync(folder, { recursive: true });
+});
 
 for (const architecture of architectures) {
   void test(

@@ -46,7 +46,9 @@ struct AttendArguments {
   int64_t mask_stride;
   const CopyView* copies;
   const RowTile* tiles;
-  float* partials;    // [tiles][kv_heads][splits][kTileRows][head_dim + 2], where splits > 1
+  // [tiles][kv_heads][splits] of [kTileRows][head_dim] sums and [kTileRows] states, where splits >
+  // 1
+  float* partials;
   int32_t* arrivals;  // [tiles][kv_heads], zero before and after, where splits > 1
   int32_t heads;
   int32_t kv_heads;

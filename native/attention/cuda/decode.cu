@@ -424,9 +424,15 @@ struct Warp {
 };
 
 /// A row's softmax state: weights are relative to 2^m.
-struct RowState {
+struct alignas(8) RowState {
   float m, l;
 };
+
+/// Behind the sums of a split.
+template <int kHeadDim>
+__device__ RowState* states_in(float* partial) {
+  return reinterpret_cast<RowState*>(partial + kTileRows * kHeadDim);
+}
 
 struct Merged {
   RowState state;
@@ -570,12 +576,9 @@ __device__ void decode(const AttendArguments& arguments) {
       finish<kHeadDim>(arguments, tile, kv_head, row, channel, merged.state, merged.sum);
       continue;
     }
-    float* own = partials + split * Shared::kPartialFloats + row * (kHeadDim + 2);
-    write(own + channel, merged.sum);
-    if (channel == 0) {
-      write(own + kHeadDim, merged.state.m);
-      write(own + kHeadDim + 1, merged.state.l);
-    }
+    float* own = partials + split * Shared::kPartialFloats;
+    write(own + i, merged.sum);
+    if (channel == 0) write(states_in<kHeadDim>(own) + row, merged.state);
   }
   if (splits == 1) return;
 
@@ -590,12 +593,9 @@ __device__ void decode(const AttendArguments& arguments) {
     const auto merged = merge(
         splits,
         [&](int s) {
-          const float* of = partials + s * Shared::kPartialFloats + row * (kHeadDim + 2) + kHeadDim;
-          return RowState{read_fresh(of), read_fresh(of + 1)};
+          return read_fresh(states_in<kHeadDim>(partials + s * Shared::kPartialFloats) + row);
         },
-        [&](int s) {
-          return read_fresh(partials + s * Shared::kPartialFloats + row * (kHeadDim + 2) + channel);
-        });
+        [&](int s) { return read_fresh(partials + s * Shared::kPartialFloats + i); });
     finish<kHeadDim>(arguments, tile, kv_head, row, channel, merged.state, merged.sum);
   }
   if (thread == 0) write(arguments.arrivals + group_index, 0);

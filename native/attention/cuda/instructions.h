@@ -57,7 +57,12 @@ __device__ inline T read(const T* from) {
 /// What another block of this grid wrote.
 template <typename T>
 __device__ inline T read_fresh(const T* from) {
-  return __ldcg(from);
+  if constexpr (sizeof(T) == sizeof(uint64_t)) {
+    const uint64_t bits = __ldcg(reinterpret_cast<const unsigned long long*>(from));
+    return *reinterpret_cast<const T*>(&bits);
+  } else {
+    return __ldcg(from);
+  }
 }
 template <typename T>
 __device__ inline void write(T* to, T value) {

@@ -17,9 +17,26 @@ using test::Fixture;
 
 namespace {
 
+/// Memory as the driver gives it out.
+template <typename T>
+class DeviceMemory {
+ public:
+  explicit DeviceMemory(size_t count) : count_(count), lines_(count * sizeof(T) / 256 + 1) {}
+  T* data() { return reinterpret_cast<T*>(lines_.data()); }
+  std::span<T> all() { return {data(), count_}; }
+
+ private:
+  struct alignas(256) Line {
+    std::array<std::byte, 256> bytes{};
+  };
+  size_t count_;
+  std::vector<Line> lines_;
+};
+
 /// A fixture's blocks as kernels find them.
 struct DeviceBlocks {
-  std::deque<std::vector<std::byte>> parts;
+  std::deque<DeviceMemory<std::byte>> parts;
+  size_t bytes = 0;
   std::vector<CopyView> copies;
   std::vector<RowTile> tiles;
   bool rotates = false;
@@ -49,10 +66,12 @@ struct DeviceBlocks {
   void add(const Copy& copy, int32_t first, const Shape& shape) {
     const Extent extent = copy.extent(shape.head_dim);
     const size_t bytes = part_bytes(copy.tier, extent);
-    auto& all =
-        parts.emplace_back(copy.data, copy.data + bytes * static_cast<size_t>(shape.kv_heads));
+    const size_t all_bytes = bytes * static_cast<size_t>(shape.kv_heads);
+    auto& all = parts.emplace_back(all_bytes);
+    std::copy_n(copy.data, all_bytes, all.data());
     for (int h = 0; h < shape.kv_heads; h++)
-      to_words(copy.tier, extent, std::span(all).subspan(bytes * static_cast<size_t>(h), bytes));
+      to_words(copy.tier, extent, all.all().subspan(bytes * static_cast<size_t>(h), bytes));
+    this->bytes += all_bytes;
     copies.push_back({all.data(), copy.positions, static_cast<int32_t>(bytes),
                       static_cast<int32_t>(values_offset(copy.tier, extent)), first, copy.capacity,
                       copy.tokens, copy.tier, copy.rank});
@@ -86,18 +105,26 @@ Kernel kernel_for(int head_dim) {
   }
 }
 
-std::vector<float> run(Fixture& fixture, uint32_t seed, int splits) {
+struct Outcome {
+  std::vector<float> out;
+  emulator::Counts counts;
+  size_t needed;  // bytes of the copies
+};
+
+Outcome launch(Fixture& fixture, emulator::Machine& machine, int splits) {
   std::vector<float> out;
   const Problem problem = fixture.problem(out);
-  const DeviceBlocks blocks(fixture);
+  DeviceBlocks blocks(fixture);
   const Kernel kernel = kernel_for(problem.shape.head_dim);
   const size_t groups = blocks.tiles.size() * static_cast<size_t>(problem.shape.kv_heads);
-  std::vector<float> partials(groups * static_cast<size_t>(splits * kernel.partial_floats), NAN);
+  DeviceMemory<float> partials(groups * static_cast<size_t>(splits * kernel.partial_floats));
+  std::ranges::fill(partials.all(), NAN);
+  DeviceMemory<float> results(out.size());
   std::vector<int32_t> arrivals(groups);
   const AttendArguments arguments{.q = problem.q.data,
                                   .q_token_stride = problem.q.token_stride,
                                   .q_head_stride = problem.q.head_stride,
-                                  .out = out.data(),
+                                  .out = results.data(),
                                   .scale = problem.scale,
                                   .softcap = problem.softcap,
                                   .sinks = problem.sinks,
@@ -112,7 +139,6 @@ std::vector<float> run(Fixture& fixture, uint32_t seed, int splits) {
                                   .heads = problem.shape.heads,
                                   .kv_heads = problem.shape.kv_heads,
                                   .rotates = blocks.rotates};
-  emulator::Machine machine({seed});
   const emulator::Launch launch{
       {static_cast<unsigned>(splits), static_cast<unsigned>(problem.shape.kv_heads),
        static_cast<unsigned>(blocks.tiles.size())},
@@ -120,7 +146,13 @@ std::vector<float> run(Fixture& fixture, uint32_t seed, int splits) {
       kernel.shared_bytes};
   machine.run(launch, [&] { kernel.run(arguments); });
   for (const int32_t arrival : arrivals) CHECK(arrival == 0);
-  return out;
+  std::ranges::copy(results.all(), out.begin());
+  return {std::move(out), machine.counts(), blocks.bytes};
+}
+
+std::vector<float> run(Fixture& fixture, uint32_t seed, int splits) {
+  emulator::Machine machine({seed});
+  return launch(fixture, machine, splits).out;
 }
 
 double largest_difference(const std::vector<float>& a, const std::vector<float>& b) {
@@ -195,6 +227,33 @@ TEST_CASE("decode reads every pair of formats at every head size") {
       std::vector<float> expected;
       attend_reference(fixture.problem(expected));
       CHECK(largest_difference(run(fixture, 5, 2), expected) < kTolerance);
+    }
+  }
+}
+
+TEST_CASE("decode reads what the formats need, and writes results and partials") {
+  for (const Shape shape : {Shape{1, 32, 8, 128}, Shape{1, 28, 4, 128}, Shape{1, 14, 2, 64}}) {
+    for (const Tier tier : {kFp16, test::kInt8, Tier{Format::int8, Format::int4}, kInt4}) {
+      CAPTURE(shape.heads);
+      CAPTURE(name_of(tier));
+      constexpr int kSplits = 4;
+      Fixture fixture({.shape = shape, .past = 2047, .window = 128, .tier = tier}, 1);
+      emulator::Machine machine({2});
+      machine.count_memory();
+      const auto [out, counts, needed] = launch(fixture, machine, kSplits);
+      const size_t results = sizeof(float) * out.size();
+      const size_t partials = sizeof(float) * static_cast<size_t>(shape.kv_heads * kSplits) *
+                              kTileRows * static_cast<size_t>(shape.head_dim + 2);
+      // The queries, and descriptions of blocks and rows.
+      const size_t besides = results * kSplits + 64 * 1024;
+      MESSAGE(shape.heads << " heads, " << name_of(tier) << ": "
+                          << static_cast<double>(counts.global_read) / static_cast<double>(needed)
+                          << " of the cache's bytes read");
+      CHECK(counts.global_read <= needed * 105 / 100 + partials + besides);
+      CHECK(counts.global_read >= needed);
+      const size_t states = emulator::kSectorBytes * partials / sizeof(float) /
+                            static_cast<size_t>(shape.head_dim + 2);  // a sector each
+      CHECK(counts.global_written <= results + partials + states + 4096);
     }
   }
 }

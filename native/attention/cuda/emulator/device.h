@@ -14,7 +14,8 @@
 #include "attention/half.h"
 
 #define __device__
-#define SIGHTLINE_KERNEL(name, threads, Arguments) extern "C" void name(const Arguments& arguments)
+#define SIGHTLINE_KERNEL(name, threads, blocks, Arguments) \
+  extern "C" void name(const Arguments& arguments)
 #define SIGHTLINE_ROLLED
 
 struct float2 {
@@ -87,17 +88,17 @@ inline std::byte* dynamic_shared() {
 }
 
 template <typename T>
-T read(const T* from) {
-  Machine::current().count({.global_read = sizeof(T)});
+T read(const T* from, const Site& site = Site::current()) {
+  Machine::current().count_access(emulator::Access::read, from, sizeof(T), site);
   return *from;
 }
 template <typename T>
-T read_fresh(const T* from) {
-  return read(from);
+T read_fresh(const T* from, const Site& site = Site::current()) {
+  return read(from, site);
 }
 template <typename T>
-void write(T* to, T value) {
-  Machine::current().count({.global_written = sizeof(T)});
+void write(T* to, T value, const Site& site = Site::current()) {
+  Machine::current().count_access(emulator::Access::write, to, sizeof(T), site);
   *to = value;
 }
 
@@ -126,7 +127,7 @@ inline void multiply_add(float (&sum)[4], const uint32_t (&a)[4], const uint32_t
   std::copy(std::begin(b), std::end(b), own.b);
   const std::byte* offers = emulation::exchange(own, site);
   const unsigned lane = lane_index();
-  if (lane == 0) Machine::current().count({.matrix_products = 1});
+  if (lane == 0) Machine::current().count_matrix_product();
   for (unsigned i = 0; i < 4; i++) {
     const unsigned row = lane / 4, is_lower = i / 2, column = lane % 4 * 2 + i % 2;
     double total = 0;

@@ -133,6 +133,7 @@ void Machine::prepare(const Launch& launch, Dim block) {
     thread.copies.clear();
     thread.groups.clear();
     thread.uncommitted = 0;
+    thread.executed.clear();
     thread.fiber.prepare(&Machine::run_thread, this);
     warps_[i / kWarpLanes].lanes |= 1u << i % kWarpLanes;
   }
@@ -210,7 +211,6 @@ void Machine::run_thread(void* self) {
 int Machine::barrier(const Site& site, Vote vote, bool value) {
   const Aside aside;
   Thread& thread = this->thread();
-  counts_.barriers++;
   if (waiting_++ == 0) {
     vote_ = vote;
     votes_ = 0;
@@ -309,10 +309,19 @@ void Machine::copy_offer(const std::byte* offers, unsigned lane, std::span<std::
   std::memcpy(to.data(), offers + lane * kExchangeBytes, to.size());
 }
 
-void Machine::count(const Counts& more) {
-  counts_.global_read += more.global_read;
-  counts_.global_written += more.global_written;
-  counts_.matrix_products += more.matrix_products;
+void Machine::count_access(Access access, const void* at, size_t bytes, const Site& site) {
+  if (!counts_memory_) return;
+  const Aside aside;
+  Thread& thread = this->thread();
+  const Instruction instruction{site.file_name(), uint64_t{site.line()} << 32 | site.column()};
+  const size_t times = thread.executed[instruction]++;
+  auto& sectors = warps_[thread.place.warp].touched[{instruction, times}];
+  const auto first = reinterpret_cast<uintptr_t>(at) / kSectorBytes;
+  const auto last = (reinterpret_cast<uintptr_t>(at) + bytes - 1) / kSectorBytes;
+  for (uintptr_t sector = first; sector <= last; sector++) {
+    if (!sectors.insert(sector).second) continue;
+    (access == Access::read ? counts_.global_read : counts_.global_written) += kSectorBytes;
+  }
 }
 
 void* Machine::shared(const void* key, size_t bytes, size_t alignment) {
@@ -330,7 +339,7 @@ void Machine::copy_async(void* to, const void* from, size_t bytes, const Site& s
     fault("an asynchronous copy is not of 4, 8 or 16 bytes, or not aligned to them", site);
   std::memset(to, 0xff, bytes);  // a write of the thread's
   const Aside aside;
-  counts_.global_read += bytes;
+  count_access(Access::read, from, bytes, site);
   Thread& thread = this->thread();
   thread.site = site;
   thread.copies.push_back({to, from, bytes});

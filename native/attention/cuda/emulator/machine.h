@@ -10,12 +10,15 @@
 #include <deque>
 #include <exception>
 #include <functional>
+#include <map>
 #include <memory>
 #include <random>
+#include <set>
 #include <source_location>
 #include <span>
 #include <stdexcept>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "attention/cuda/emulator/fiber.h"
@@ -45,14 +48,17 @@ class Fault : public std::runtime_error {
   Fault(const std::string& what, const Site& site, const Place& place);
 };
 
-/// What a grid did, by class. Bytes are those that the program asked for, whatever a cache would
-/// have saved.
+/// What a grid did, by class. Global memory is counted in sectors that one instruction of a warp
+/// touches, whatever a cache would have saved.
 struct Counts {
-  uint64_t global_read = 0;
+  uint64_t global_read = 0;  // bytes
   uint64_t global_written = 0;
   uint64_t matrix_products = 0;  // mma instructions of a warp
-  uint64_t barriers = 0;
 };
+
+inline constexpr size_t kSectorBytes = 32;
+
+enum class Access { read, write };
 
 struct Launch {
   Dim grid, block;
@@ -74,8 +80,9 @@ class Machine {
   /// Runs `kernel` for every thread of every block. Throws Fault.
   void run(const Launch& launch, const std::function<void()>& kernel);
 
+  /// From now on counts accesses to global memory, too, which takes long.
+  void count_memory() { counts_memory_ = true; }
   const Counts& counts() const { return counts_; }
-  void reset_counts() { counts_ = {}; }
 
   // Called by kernels, on the fiber of a thread.
 
@@ -106,7 +113,8 @@ class Machine {
   void commit_copies();
   void wait_for_copies(size_t groups_left);
 
-  void count(const Counts& more);
+  void count_matrix_product() { counts_.matrix_products++; }
+  void count_access(Access access, const void* at, size_t bytes, const Site& site);
   [[noreturn]] void fault(const std::string& what, const Site& site) const;
 
  private:
@@ -116,6 +124,9 @@ class Machine {
     const void* from;
     size_t bytes;
   };
+  using Instruction = std::pair<const char*, uint64_t>;  // file; line and column
+  /// Sectors that the lanes of a warp touched when they executed an instruction for the n-th time.
+  using Touched = std::map<std::pair<Instruction, size_t>, std::set<uintptr_t>>;
   struct Thread {
     Fiber fiber;
     Place place;
@@ -125,6 +136,7 @@ class Machine {
     std::deque<Copy> copies;
     std::deque<size_t> groups;  // copies of each committed group
     size_t uncommitted = 0;
+    std::map<Instruction, size_t> executed;  // times
   };
   /// A collective of the lanes of one mask. Twice the room: a fast lane may offer for the next one
   /// while a slow one still reads.
@@ -137,6 +149,7 @@ class Machine {
   struct Warp {
     uint32_t lanes = 0;  // that there are
     std::deque<Collective> collectives;
+    Touched touched;
   };
 
   static void run_thread(void* self);
@@ -153,6 +166,7 @@ class Machine {
   Order order_;
   std::mt19937 random_;
   Counts counts_;
+  bool counts_memory_ = false;
   const std::function<void()>* kernel_ = nullptr;
   std::vector<std::unique_ptr<Thread>> threads_;
   std::vector<Warp> warps_;
