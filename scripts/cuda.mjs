@@ -8,8 +8,13 @@ import { at } from './lib/shell.mjs';
 /** Compute capabilities that get code of their own; newer ones compile the newest one's PTX. */
 export const architectures = [75, 80, 86, 89, 90, 100, 120];
 
-/** One source a kernel; without an ending. */
-export const kernelSources = ['decode'];
+/** The sources, without their ending, and what nvcc is told of each. */
+const sourceOptions = {
+  // Bit by bit what the CPU's encoders give.
+  code: ['-fmad=false'],
+  decode: [],
+};
+export const kernelSources = Object.keys(sourceOptions);
 
 /** Path of nvcc: under CUDA_HOME or CUDA_PATH, on the PATH, or where its packages put it. */
 export function findNvcc() {
@@ -30,6 +35,7 @@ export async function compileCubin({ nvcc, source, architecture, output }) {
   const { stderr } = await promisify(execFile)(nvcc, [
     ...['-std=c++20', '--expt-relaxed-constexpr', '-O3', '-Werror=all-warnings'],
     ...['-I', at('native'), `-arch=sm_${architecture}`, '-cubin', '-Xptxas', '-v'],
+    ...sourceOptions[source],
     ...['-o', output, at('native/attention/cuda', `${source}.cu`)],
   ]);
   return stderr;

@@ -4,12 +4,14 @@
 #include <bit>
 #include <cstdint>
 
+#include "attention/both_sides.h"
+
 namespace sightline::attention {
 
 inline constexpr float kLargestHalf = 65504.0f;
 
 /// Without branches, so that compilers make vectors of it.
-inline float half_to_float(uint16_t half) {
+SIGHTLINE_BOTH inline float half_to_float(uint16_t half) {
   const uint32_t sign = static_cast<uint32_t>(half & 0x8000u) << 16;
   const uint32_t magnitude = static_cast<uint32_t>(half & 0x7fffu) << 13;
   // The exponent is re-biased by a multiplication, which also normalises subnormal halves; the one
@@ -19,7 +21,7 @@ inline float half_to_float(uint16_t half) {
   return std::bit_cast<float>(std::bit_cast<uint32_t>(value) | beyond | sign);
 }
 
-inline uint16_t float_to_half(float value) {
+SIGHTLINE_BOTH inline uint16_t float_to_half(float value) {
   const uint32_t bits = std::bit_cast<uint32_t>(value);
   const uint32_t sign = (bits >> 16) & 0x8000u;
   const uint32_t magnitude = bits & 0x7fffffffu;
@@ -39,7 +41,7 @@ inline uint16_t float_to_half(float value) {
 }
 
 /// The largest half <= value; value is finite and at least -65504.
-inline uint16_t half_at_most(float value) {
+SIGHTLINE_BOTH inline uint16_t half_at_most(float value) {
   const uint16_t half = float_to_half(value);
   if (half_to_float(half) <= value) return half;
   if (half == 0x0000u) return 0x8001u;
@@ -47,7 +49,7 @@ inline uint16_t half_at_most(float value) {
 }
 
 /// The smallest half >= value; value is finite and at most 65504.
-inline uint16_t half_at_least(float value) {
+SIGHTLINE_BOTH inline uint16_t half_at_least(float value) {
   return static_cast<uint16_t>(half_at_most(-value) ^ 0x8000u);
 }
 

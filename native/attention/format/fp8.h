@@ -24,18 +24,18 @@ struct Fp8Layout {
 inline constexpr float kLargestE4m3 = 448.0f;
 
 /// Nearest code, ties to even; |value| above the largest saturates.
-inline uint8_t float_to_e4m3(float value) {
+SIGHTLINE_BOTH inline uint8_t float_to_e4m3(float value) {
   const uint32_t bits = std::bit_cast<uint32_t>(value);
   const auto sign = static_cast<uint8_t>(bits >> 24 & 0x80u);
-  const float magnitude = std::fmin(std::fabs(value), kLargestE4m3);
+  const float magnitude = fminf(fabsf(value), kLargestE4m3);
   if (magnitude < 0x1p-6f)  // subnormal: multiples of 2^-9
-    return static_cast<uint8_t>(sign | static_cast<uint8_t>(std::nearbyint(magnitude * 0x1p9f)));
+    return static_cast<uint8_t>(sign | static_cast<uint8_t>(nearbyintf(magnitude * 0x1p9f)));
   const uint32_t m = std::bit_cast<uint32_t>(magnitude);
   return static_cast<uint8_t>(sign | (((m + 0x7ffffu + (m >> 20 & 1u)) >> 20) - (120u << 3)));
 }
 
 /// The code's bits, moved up, are a half of 2^-8 times the value.
-inline float e4m3_to_float(uint8_t code) {
+SIGHTLINE_BOTH inline float e4m3_to_float(uint8_t code) {
   const auto half = static_cast<uint16_t>((code & 0x80u) << 8 | (code & 0x7fu) << 7);
   return half_to_float(half) * 0x1p8f;
 }

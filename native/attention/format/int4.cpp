@@ -53,7 +53,8 @@ void encode_rest(std::span<float> elements, std::byte* out, const Extent& extent
   for (int t = 0; t < extent.tokens; t++) {
     for (int g = 0; g < layout.groups; g++, elements = elements.subspan(group)) {
       const auto channels = elements.first(group);
-      const Affine grid = fitted_affine(channels, largest);
+      const Affine grid = fitted_affine([&](int c) { return channels[static_cast<size_t>(c)]; },
+                                        layout.group, largest);
       const AffineCoder code(grid, largest);
       const size_t at = area(g, extent.capacity) + static_cast<size_t>(t);
       at_offset<uint16_t>(out, layout.scale)[at] = grid.step;

@@ -9,29 +9,15 @@
 #include "attention/cuda/emulator/machine.h"
 #include "attention/cuda/transfer.h"
 #include "attention/reference/reference.h"
+#include "memory.h"
 
 using namespace sightline::attention;
 using namespace sightline::attention::cuda;
 using test::Case;
+using test::DeviceMemory;
 using test::Fixture;
 
 namespace {
-
-/// Memory as the driver gives it out.
-template <typename T>
-class DeviceMemory {
- public:
-  explicit DeviceMemory(size_t count) : count_(count), lines_(count * sizeof(T) / 256 + 1) {}
-  T* data() { return reinterpret_cast<T*>(lines_.data()); }
-  std::span<T> all() { return {data(), count_}; }
-
- private:
-  struct alignas(256) Line {
-    std::array<std::byte, 256> bytes{};
-  };
-  size_t count_;
-  std::vector<Line> lines_;
-};
 
 /// A fixture's blocks as kernels find them.
 struct DeviceBlocks {

@@ -1,0 +1,215 @@
+// Codes blocks that leave the window: keys or values of one KV head from FP16 to another format.
+// Compiled without contraction of products and sums, which the CPU's encoders do not have either.
+
+#include "attention/cuda/code.h"
+#include "attention/cuda/device.h"
+#include "attention/cuda/panels.h"
+#include "attention/format/affine.h"
+#include "attention/format/fp8.h"
+#include "attention/format/int2.h"
+#include "attention/format/int4.h"
+#include "attention/format/int8.h"
+#include "attention/format/rotation.h"
+
+namespace sightline::attention::cuda {
+namespace {
+
+/// NaN stays NaN.
+__device__ inline float finite(float x) {
+  return x < -kLargestHalf ? -kLargestHalf : x > kLargestHalf ? kLargestHalf : x;
+}
+
+/// A slice's part of a job. Elements become codes where they are.
+struct Slice {
+  const CodeJob job;
+  int thread;
+  int first;        // token
+  float* elements;  // [kSliceTokens][head_dim + 1]
+  float* mean;      // [head_dim]
+
+  __device__ float& at(int t, int c) const { return elements[t * (job.head_dim + 1) + c]; }
+  __device__ Extent extent() const { return {job.head_dim, job.capacity, job.tokens}; }
+  /// Of the slice, those that there are.
+  __device__ int tokens() const { return min(kSliceTokens, job.tokens - first); }
+
+  __device__ float half_at(int t, int c) const {
+    const int row = job.keys ? c : t, lane = job.keys ? t : c;
+    const int rows = job.keys ? job.head_dim : job.capacity;
+    const size_t word = panel_index(row / 2, rows / 2, lane);
+    return float_of(read(halves_at(job.halves, word * 4) + row % 2));
+  }
+
+  /// visit(i) for i from 0 up to `count`, over the threads.
+  template <typename Visit>
+  __device__ void each(int count, const Visit& visit) const {
+    for (int i = thread; i < count; i += kCodeThreads) visit(i);
+  }
+
+  __device__ void load() const {
+    each(kSliceTokens * job.head_dim, [&](int i) {
+      const int t = i / job.head_dim, c = i % job.head_dim;
+      at(t, c) = first + t < job.tokens ? half_at(first + t, c) : 0.0f;
+    });
+    sync_block();
+  }
+
+  __device__ void put_half(size_t offset, int index, uint16_t half) const {
+    write(reinterpret_cast<uint16_t*>(job.coded + offset) + index, half);
+  }
+
+  __device__ void code_int8_keys() const {
+    const Int8Keys layout(extent());
+    each(job.head_dim, [&](int c) {
+      float low = half_at(0, c), high = low;
+      for (int t = 1; t < job.tokens; t++) {
+        const float x = half_at(t, c);
+        if (x < low) low = x;
+        if (x > high) high = x;
+      }
+      const Affine grid = Affine::covering(low, high, 255);
+      const AffineCoder coder(grid, 255);
+      for (int t = 0; t < tokens(); t++) at(t, c) = coder.code_of(at(t, c));
+      if (first > 0) return;
+      put_half(layout.scale, c, grid.step);
+      put_half(layout.zero, c, grid.zero);
+    });
+    pack<8>(layout.codes);
+  }
+
+  __device__ void code_int8_values() const {
+    const Int8Values layout(extent());
+    each(tokens(), [&](int t) {
+      float largest = 0.0f;
+      for (int c = 0; c < job.head_dim; c++) largest = fmaxf(largest, fabsf(at(t, c)));
+      const uint16_t scale = half_at_least(largest / 127.0f);
+      const float step = float_of(scale);
+      const float inverse = step > 0.0f ? 1.0f / step : 0.0f;
+      for (int c = 0; c < job.head_dim; c++) {
+        const float code = nearbyintf(at(t, c) * inverse) + kInt8ValueBias;
+        at(t, c) = code > 1.0f ? fminf(code, 255.0f) : 1.0f;
+      }
+      put_half(layout.scale, first + t, scale);
+    });
+    pack<8>(layout.codes);
+  }
+
+  __device__ void code_fp8() const {
+    const Fp8Layout layout(extent());
+    each(kCodeThreads, [&](int) {
+      float largest = 0.0f;
+      for (int i = thread; i < job.tokens * job.head_dim; i += kCodeThreads)
+        largest = fmaxf(largest, fabsf(half_at(i / job.head_dim, i % job.head_dim)));
+      for (unsigned bits = 1; bits < 32; bits *= 2)
+        largest = fmaxf(largest, shuffle_xor(largest, bits));
+      if (thread % 32 == 0) mean[thread / 32] = largest;
+    });
+    sync_block();
+    float largest = 0.0f;
+    for (int warp = 0; warp < kCodeThreads / 32; warp++) largest = fmaxf(largest, mean[warp]);
+    const uint16_t scale = half_at_least(largest / kLargestE4m3);
+    const float step = float_of(scale);
+    const float inverse = step > 0.0f ? 1.0f / step : 0.0f;
+    each(tokens() * job.head_dim, [&](int i) {
+      float& element = at(i / job.head_dim, i % job.head_dim);
+      element = static_cast<float>(float_to_e4m3(element * inverse));
+    });
+    if (first == 0 && thread == 0) put_half(layout.scale, 0, scale);
+    pack<8>(layout.codes);
+  }
+
+  template <int kBits>
+  __device__ void code_groups(const GroupedLayout& layout) const {
+    constexpr int kLargest = (1 << kBits) - 1;
+    each(job.head_dim, [&](int c) {
+      float sum = 0;
+      for (int t = 0; t < job.tokens; t++) sum += half_at(t, c);
+      const uint16_t half = float_to_half(sum / static_cast<float>(job.tokens));
+      mean[c] = float_of(half);
+      if (first == 0) put_half(layout.mean, c, half);
+    });
+    sync_block();
+    each(tokens() * job.head_dim,
+         [&](int i) { at(i / job.head_dim, i % job.head_dim) -= mean[i % job.head_dim]; });
+    sync_block();
+    if (job.keys) rotate_slice();
+    each(tokens() * layout.groups, [&](int i) {
+      const int t = i % tokens(), g = i / tokens();
+      float* group = &at(t, g * layout.group);
+      for (int c = 0; c < layout.group; c++) group[c] = finite(group[c]);
+      const Affine grid = fitted_affine([&](int c) { return group[c]; }, layout.group, kLargest);
+      const AffineCoder coder(grid, kLargest);
+      for (int c = 0; c < layout.group; c++) group[c] = coder.code_of(group[c]);
+      const int place = g * job.capacity + first + t;
+      put_half(layout.scale, place, grid.step);
+      put_half(layout.zero, place, grid.zero);
+    });
+    pack<kBits>(layout.codes);
+  }
+
+  /// As `rotate` does, every stage over all threads.
+  __device__ void rotate_slice() const {
+    const int together = rotated_together(job.head_dim);
+    for (int half = 1; half < together; half *= 2) {
+      each(tokens() * job.head_dim / 2, [&](int i) {
+        const int pair = i % (job.head_dim / 2);
+        float* pairs = &at(i / (job.head_dim / 2), pair / half * 2 * half + pair % half);
+        const float a = pairs[0], b = pairs[half];
+        pairs[0] = a + b;
+        pairs[half] = a - b;
+      });
+      sync_block();
+    }
+    const float norm = 1.0f / sqrtf(static_cast<float>(together));
+    each(tokens() * job.head_dim, [&](int i) { at(i / job.head_dim, i % job.head_dim) *= norm; });
+    sync_block();
+  }
+
+  /// Writes the slice's codes, zeros for tokens that there are not.
+  template <int kBits>
+  __device__ void pack(size_t codes) const {
+    constexpr int kRun = 32 / kBits;
+    sync_block();
+    const int room = min(kSliceTokens, job.capacity - first);
+    each(room * job.head_dim / kRun, [&](int i) {
+      // Of the slice's rows and lanes.
+      const int lanes = job.keys ? room : job.head_dim;
+      const int row = i / lanes * kRun, lane = i % lanes;
+      uint32_t word = 0;
+      for (int n = 0; n < kRun; n++) {
+        const int t = job.keys ? lane : row + n, c = job.keys ? row + n : lane;
+        const auto code = t < tokens() ? static_cast<uint32_t>(at(t, c)) : 0u;
+        word |= code << (n % 4 * 8 + n / 4 * kBits);
+      }
+      const size_t place = job.keys ? panel_index(row / kRun, job.head_dim / kRun, first + lane)
+                                    : panel_index((first + row) / kRun, job.capacity / kRun, lane);
+      write(reinterpret_cast<uint32_t*>(job.coded + codes) + place, word);
+    });
+  }
+};
+
+__device__ void code(const CodeArguments& arguments) {
+  const CodeJob job = read(arguments.jobs + block_index().y);
+  const int first = static_cast<int>(block_index().x) * kSliceTokens;
+  if (first >= job.capacity) return;
+  auto* elements = reinterpret_cast<float*>(dynamic_shared());
+  const Slice slice{job, static_cast<int>(thread_index().x), first, elements,
+                    elements + kSliceTokens * (job.head_dim + 1)};
+  slice.load();
+  const Extent extent = slice.extent();
+  switch (job.format) {
+    case Format::int8:
+      return job.keys ? slice.code_int8_keys() : slice.code_int8_values();
+    case Format::int4:
+      return slice.code_groups<4>(int4_layout(extent));
+    case Format::int2:
+      return slice.code_groups<2>(int2_layout(extent));
+    default:
+      return slice.code_fp8();
+  }
+}
+
+}  // namespace
+
+SIGHTLINE_KERNEL(code_blocks, kCodeThreads, 4, CodeArguments) { code(arguments); }
+
+}  // namespace sightline::attention::cuda
