@@ -40,6 +40,12 @@ SIGHTLINE_BOTH inline uint16_t float_to_half(float value) {
   return static_cast<uint16_t>(sign | half);
 }
 
+/// Within the range of halves; NaN stays NaN.
+SIGHTLINE_BOTH inline float clamped_to_halves(float value) {
+  if (value < -kLargestHalf) return -kLargestHalf;
+  return value > kLargestHalf ? kLargestHalf : value;
+}
+
 /// The largest half <= value; value is finite and at least -65504.
 SIGHTLINE_BOTH inline uint16_t half_at_most(float value) {
   const uint16_t half = float_to_half(value);

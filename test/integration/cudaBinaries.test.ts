@@ -9,6 +9,7 @@ import { instructionsOf } from '../fixtures/cubin.ts';
 
 /** The most registers a thread may take, so that as many thread blocks as meant share a processor. */
 const registerBounds: Readonly<Record<string, number>> = {
+  append_rows: 64,
   code_blocks: 128,
   decode_64: 128,
   decode_80: 128,

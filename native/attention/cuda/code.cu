@@ -14,11 +14,6 @@
 namespace sightline::attention::cuda {
 namespace {
 
-/// NaN stays NaN.
-__device__ inline float finite(float x) {
-  return x < -kLargestHalf ? -kLargestHalf : x > kLargestHalf ? kLargestHalf : x;
-}
-
 /// A slice's part of a job. Elements become codes where they are.
 struct Slice {
   const CodeJob job;
@@ -135,7 +130,7 @@ struct Slice {
     each(tokens() * layout.groups, [&](int i) {
       const int t = i % tokens(), g = i / tokens();
       float* group = &at(t, g * layout.group);
-      for (int c = 0; c < layout.group; c++) group[c] = finite(group[c]);
+      for (int c = 0; c < layout.group; c++) group[c] = clamped_to_halves(group[c]);
       const Affine grid = fitted_affine([&](int c) { return group[c]; }, layout.group, kLargest);
       const AffineCoder coder(grid, kLargest);
       for (int c = 0; c < layout.group; c++) group[c] = coder.code_of(group[c]);

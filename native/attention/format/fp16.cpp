@@ -1,16 +1,12 @@
 #include "attention/format/fp16.h"
 
-#include <algorithm>
-
 #include "attention/half.h"
 
 namespace sightline::attention {
 namespace {
 
 /// The nearest half that is finite; NaN stays NaN.
-uint16_t finite_half(float value) {
-  return float_to_half(std::clamp(value, -kLargestHalf, kLargestHalf));
-}
+uint16_t finite_half(float value) { return float_to_half(clamped_to_halves(value)); }
 
 }  // namespace
 

@@ -49,7 +49,7 @@ void encode_rest(std::span<float> elements, std::byte* out, const Extent& extent
   const int largest = (1 << bits) - 1;
   const auto group = static_cast<size_t>(layout.group);
   auto* codes = at_offset<uint8_t>(out, layout.codes);
-  for (float& element : elements) element = std::clamp(element, -kLargestHalf, kLargestHalf);
+  for (float& element : elements) element = clamped_to_halves(element);
   for (int t = 0; t < extent.tokens; t++) {
     for (int g = 0; g < layout.groups; g++, elements = elements.subspan(group)) {
       const auto channels = elements.first(group);
