@@ -1,9 +1,12 @@
 #pragma once
-// The kernels as functions that the emulator runs for every thread.
+// The kernels as the emulator has them.
+
+#include <span>
 
 #include "attention/cuda/append.h"
 #include "attention/cuda/arguments.h"
 #include "attention/cuda/code.h"
+#include "attention/cuda/emulator/driver.h"
 
 extern "C" {
 void append_rows(const sightline::attention::cuda::AppendArguments& arguments);
@@ -14,3 +17,17 @@ void decode_96(const sightline::attention::cuda::AttendArguments& arguments);
 void decode_128(const sightline::attention::cuda::AttendArguments& arguments);
 void decode_256(const sightline::attention::cuda::AttendArguments& arguments);
 }
+
+namespace sightline::attention::cuda::emulator {
+
+/// A row for `run`.
+template <typename Arguments, void (*run)(const Arguments&)>
+constexpr Kernel kernel(std::string_view name) {
+  return {name, sizeof(Arguments),
+          [](const void* arguments) { run(*static_cast<const Arguments*>(arguments)); }};
+}
+
+/// All of them: what a module has.
+std::span<const Kernel> kernels();
+
+}  // namespace sightline::attention::cuda::emulator

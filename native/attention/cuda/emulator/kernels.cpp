@@ -1,0 +1,20 @@
+#include "attention/cuda/emulator/kernels.h"
+
+namespace sightline::attention::cuda::emulator {
+namespace {
+
+constexpr Kernel kKernels[] = {
+    kernel<AppendArguments, append_rows>("append_rows"),
+    kernel<CodeArguments, code_blocks>("code_blocks"),
+    kernel<AttendArguments, decode_64>("decode_64"),
+    kernel<AttendArguments, decode_80>("decode_80"),
+    kernel<AttendArguments, decode_96>("decode_96"),
+    kernel<AttendArguments, decode_128>("decode_128"),
+    kernel<AttendArguments, decode_256>("decode_256"),
+};
+
+}  // namespace
+
+std::span<const Kernel> kernels() { return kKernels; }
+
+}  // namespace sightline::attention::cuda::emulator

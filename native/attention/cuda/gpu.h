@@ -1,0 +1,163 @@
+#pragma once
+// One GPU by the driver's table: its context, memory, streams, events and kernels. Everything here
+// belongs to the thread that has the GPU current.
+
+#include <cstddef>
+#include <map>
+#include <memory>
+#include <span>
+#include <stdexcept>
+#include <string>
+
+#include "attention/cuda/driver.h"
+
+namespace sightline::attention::cuda {
+
+/// A call that the driver refused.
+class DriverError : public std::runtime_error {
+ public:
+  DriverError(const Driver& driver, DriverStatus status, const char* what);
+  DriverStatus status() const { return status_; }
+
+ private:
+  DriverStatus status_;
+};
+
+/// Throws DriverError unless the status is success; `what` was tried.
+inline void check(const Driver& driver, DriverStatus status, const char* what) {
+  if (status != kSuccess) throw DriverError(driver, status, what);
+}
+
+struct GpuInfo {
+  std::string name;
+  int capability = 0;  // 10 * major + minor
+  int processors = 0;
+  size_t most_shared_bytes = 0;  // of a block
+  int driver_version = 0;        // 1000 * major + 10 * minor
+};
+
+struct GpuMemory {
+  size_t free, total;
+};
+
+/// A GPU whose primary context, the one that ggml's CUDA uses too, is held. The table outlives it.
+class Gpu {
+ public:
+  /// Throws DriverError.
+  Gpu(const Driver& driver, int ordinal);
+  Gpu(const Gpu&) = delete;
+  Gpu& operator=(const Gpu&) = delete;
+  ~Gpu();
+
+  const Driver& driver() const { return driver_; }
+  const GpuInfo& info() const { return info_; }
+
+  /// While it lives, calls of this thread are for this GPU.
+  class Current {
+   public:
+    explicit Current(const Gpu& gpu);
+    Current(const Current&) = delete;
+    Current& operator=(const Current&) = delete;
+    ~Current();
+
+   private:
+    const Driver& driver_;
+  };
+
+  GpuMemory memory() const;
+
+ private:
+  const Driver& driver_;
+  int device_ = 0;
+  ContextHandle* context_ = nullptr;
+  GpuInfo info_;
+};
+
+/// Order of work on a GPU. Work of different streams has none but by events.
+class Stream {
+ public:
+  explicit Stream(const Gpu& gpu);
+  Stream(const Stream&) = delete;
+  Stream& operator=(const Stream&) = delete;
+  ~Stream();
+
+  StreamHandle* handle() const { return handle_; }
+  void wait_for(EventHandle* event);
+  /// Until everything has been done. Only at the end of a step, never inside.
+  void synchronize();
+
+ private:
+  const Driver& driver_;
+  StreamHandle* handle_ = nullptr;
+};
+
+class Event {
+ public:
+  explicit Event(const Gpu& gpu);
+  Event(const Event&) = delete;
+  Event& operator=(const Event&) = delete;
+  ~Event();
+
+  EventHandle* handle() const { return handle_; }
+  void record(const Stream& stream);
+
+ private:
+  const Driver& driver_;
+  EventHandle* handle_ = nullptr;
+};
+
+/// Memory of a GPU.
+class Memory {
+ public:
+  /// Throws DriverError, of status kOutOfMemory where there is none left.
+  Memory(const Gpu& gpu, size_t bytes);
+  Memory(const Memory&) = delete;
+  Memory& operator=(const Memory&) = delete;
+  ~Memory();
+
+  DevicePointer at(size_t offset = 0) const { return pointer_ + offset; }
+  size_t bytes() const { return bytes_; }
+
+ private:
+  const Driver& driver_;
+  DevicePointer pointer_ = 0;
+  size_t bytes_;
+};
+
+struct LaunchSize {
+  unsigned grid_x = 1, grid_y = 1, grid_z = 1;
+  unsigned threads = 1;
+  size_t shared_bytes = 0;
+};
+
+/// The kernels of a module.
+class Kernels {
+ public:
+  /// `image`: a fatbin or cubin. Throws DriverError; kNoBinaryForGpu: none of it runs on this GPU.
+  Kernels(const Gpu& gpu, const void* image);
+  Kernels(const Kernels&) = delete;
+  Kernels& operator=(const Kernels&) = delete;
+  ~Kernels();
+
+  /// Puts a kernel into the stream; it gets its own copy of the arguments.
+  template <typename Arguments>
+  void launch(const char* name, const LaunchSize& size, const Arguments& arguments,
+              const Stream& stream) {
+    Arguments own = arguments;
+    launch(name, size, static_cast<void*>(&own), stream);
+  }
+
+ private:
+  void launch(const char* name, const LaunchSize& size, void* arguments, const Stream& stream);
+  FunctionHandle* find(const char* name, size_t shared_bytes);
+
+  struct Function {
+    FunctionHandle* handle;
+    size_t shared_bytes;  // that it may ask for
+  };
+  const Driver& driver_;
+  ModuleHandle* module_ = nullptr;
+  std::map<std::string, Function, std::less<>> functions_;
+};
+
+}  // namespace sightline::attention::cuda
