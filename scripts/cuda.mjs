@@ -11,9 +11,9 @@ export const architectures = [75, 80, 86, 89, 90, 100, 120];
 /** The sources, without their ending, and what nvcc is told of each. */
 const sourceOptions = {
   append: [],
+  attend: [],
   // Bit by bit what the CPU's encoders give.
   code: ['-fmad=false'],
-  decode: [],
 };
 export const kernelSources = Object.keys(sourceOptions);
 

@@ -16,6 +16,11 @@ const registerBounds: Readonly<Record<string, number>> = {
   decode_96: 168,
   decode_128: 168,
   decode_256: 255,
+  prefill_64: 168,
+  prefill_80: 255,
+  prefill_96: 255,
+  prefill_128: 255,
+  prefill_256: 255,
 };
 
 interface Resources {
@@ -66,7 +71,7 @@ for (const architecture of architectures) {
           );
           assert.equal(used.spilled + used.stack + counts.LDL + counts.STL, 0, `${name} spills`);
           assert.ok(used.registers <= (registerBounds[name] ?? 0), `${name}: ${used.registers}`);
-          const reads = source === 'decode';
+          const reads = source === 'attend';
           assert.equal(counts.HMMA > 0, reads, `matrix products of ${name}`);
           assert.equal(
             counts.LDGSTS > 0,

@@ -24,13 +24,10 @@ struct CopyView {
 /// kv_head * group + r % group.
 struct RowTile {
   int32_t first_row;
-  int32_t rows;        // at most kTileRows
+  int32_t rows;        // at most AttendShared::kRows
   int32_t first_copy;  // in AttendArguments::copies
   int32_t copies;
 };
-
-/// Rows of a tile: columns of one matrix product.
-inline constexpr int kTileRows = 8;
 
 struct AttendArguments {
   const float* q;  // row of query i and head h: q + i * q_token_stride + h * q_head_stride
@@ -46,8 +43,8 @@ struct AttendArguments {
   int64_t mask_stride;
   const CopyView* copies;
   const RowTile* tiles;
-  // [tiles][kv_heads][splits] of [kTileRows][head_dim] sums and [kTileRows] states, where splits >
-  // 1
+  // [tiles][kv_heads][splits] of AttendShared::kPartialFloats: [rows][head_dim] sums and [rows]
+  // states; where splits > 1
   float* partials;
   int32_t* arrivals;  // [tiles][kv_heads], zero before and after, where splits > 1
   int32_t heads;

@@ -1,9 +1,9 @@
 #pragma once
-// A warp's way to the tiles of its blocks: a ring in shared memory that is filled ahead of use by
-// asynchronous copies. A tile is 16 tokens; keys and values of it come one after the other, those
-// of 16-bit formats in two parts each.
+// The way to the tiles of blocks, of one warp or of all together: a ring in shared memory that is
+// filled ahead of use by asynchronous copies. A tile is 16 tokens; keys and values of it come one
+// after the other, those of 16-bit formats in two parts each.
 
-#include "attention/cuda/decode.h"
+#include "attention/cuda/attend.h"
 #include "attention/cuda/device.h"
 #include "attention/cuda/panels.h"
 #include "attention/format/int4.h"
@@ -25,13 +25,15 @@ struct Entry {
   static constexpr int kGridRowBytes = kLanes * static_cast<int>(sizeof(uint16_t));
 };
 
-template <int kHeadDim>
+template <int kHeadDim, typename Mode>
 class Feed {
  public:
-  using Shared = DecodeShared<kHeadDim>;
+  using Shared = AttendShared<kHeadDim, Mode>;
   static constexpr int kSlices = Shared::kSlices;
+  /// From one block to the next.
+  static constexpr int kStep = Mode::kSharesRows ? kAttendWarps : 1;
 
-  /// Blocks first, first + kDecodeWarps, ... below last.
+  /// Blocks first, first + kStep, ... below last.
   __device__ Feed(std::byte* ring, const CopyView* copies, int first, int last, int kv_head)
       : ring_(ring), copies_(copies), block_(first), last_(last), kv_head_(kv_head) {}
 
@@ -43,7 +45,12 @@ class Feed {
   /// The next entry, good until the next call.
   __device__ Entry take(int part) {
     wait_for_copies<Shared::kEntries - 2>();
-    sync_warp();  // of all lanes; and none reads the entry any more that is filled now
+    // Of all threads; and none reads the entry any more that is filled now.
+    if constexpr (Mode::kSharesRows) {
+      sync_warp();
+    } else {
+      sync_block();
+    }
     fetch();
     const std::byte* entry = ring_ + taken_ * Shared::kEntryBytes;
     taken_ = taken_ + 1 == Shared::kEntries ? 0 : taken_ + 1;
@@ -59,8 +66,14 @@ class Feed {
   }
 
  private:
+  /// Threads that copy together, and which of them this is.
+  static constexpr int kThreads = Mode::kSharesRows ? 32 : kAttendThreads;
+  __device__ static int thread() {
+    return static_cast<int>(Mode::kSharesRows ? lane_index() : thread_index().x);
+  }
+
   __device__ void find_block() {
-    for (; block_ < last_; block_ += kDecodeWarps) {
+    for (; block_ < last_; block_ += kStep) {
       copy_ = read(copies_ + block_);
       if (copy_.tokens > 0) return;
     }
@@ -79,7 +92,7 @@ class Feed {
         part_ = 0;
         if (++tile_ * kLanes >= copy_.tokens) {
           tile_ = 0;
-          block_ += kDecodeWarps;
+          block_ += kStep;
           find_block();
         }
       }
@@ -105,7 +118,7 @@ class Feed {
     }
     const std::byte* from = keys + codes + tile_ * tile_bytes + skipped;
     SIGHTLINE_ROLLED
-    for (int chunk = static_cast<int>(lane_index()); chunk * kChunkBytes < bytes; chunk += 32)
+    for (int chunk = thread(); chunk * kChunkBytes < bytes; chunk += kThreads)
       copy_async(entry + chunk_place(chunk) * kChunkBytes, from + chunk * kChunkBytes);
   }
 
@@ -130,7 +143,7 @@ class Feed {
     const int64_t panel_bytes = int64_t{copy_.capacity} * kLanes * bits / 8;
     const std::byte* from = values + codes + first * panel_bytes + tile_ * chunks * kChunkBytes;
     SIGHTLINE_ROLLED
-    for (int chunk = static_cast<int>(lane_index()); chunk < panels * chunks; chunk += 32)
+    for (int chunk = thread(); chunk < panels * chunks; chunk += kThreads)
       copy_async(entry + chunk_place(chunk) * kChunkBytes,
                  from + chunk / chunks * panel_bytes + chunk % chunks * kChunkBytes);
   }
@@ -145,7 +158,7 @@ class Feed {
     }
   }
   __device__ void fetch_grid_row(std::byte* entry, int row, const std::byte* from) {
-    const int at = static_cast<int>(lane_index()) * kChunkBytes;
+    const int at = thread() * kChunkBytes;
     if (at < Entry::kGridRowBytes)
       copy_async(entry + Shared::kWordBytes + row * Entry::kGridRowBytes + at, from + at);
   }

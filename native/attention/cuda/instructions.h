@@ -15,6 +15,8 @@
 
 /// Before a loop whose body need not be there several times.
 #define SIGHTLINE_ROLLED _Pragma("unroll 1")
+/// Before a loop over what has to be in registers.
+#define SIGHTLINE_UNROLLED _Pragma("unroll")
 
 namespace sightline::attention::cuda {
 

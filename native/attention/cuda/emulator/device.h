@@ -17,6 +17,7 @@
 #define SIGHTLINE_KERNEL(name, threads, blocks, Arguments) \
   extern "C" void name(const Arguments& arguments)
 #define SIGHTLINE_ROLLED
+#define SIGHTLINE_UNROLLED
 
 struct float2 {
   float x, y;

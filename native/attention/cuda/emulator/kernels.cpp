@@ -11,6 +11,11 @@ constexpr Kernel kKernels[] = {
     kernel<AttendArguments, decode_96>("decode_96"),
     kernel<AttendArguments, decode_128>("decode_128"),
     kernel<AttendArguments, decode_256>("decode_256"),
+    kernel<AttendArguments, prefill_64>("prefill_64"),
+    kernel<AttendArguments, prefill_80>("prefill_80"),
+    kernel<AttendArguments, prefill_96>("prefill_96"),
+    kernel<AttendArguments, prefill_128>("prefill_128"),
+    kernel<AttendArguments, prefill_256>("prefill_256"),
 };
 
 }  // namespace

@@ -16,6 +16,11 @@ void decode_80(const sightline::attention::cuda::AttendArguments& arguments);
 void decode_96(const sightline::attention::cuda::AttendArguments& arguments);
 void decode_128(const sightline::attention::cuda::AttendArguments& arguments);
 void decode_256(const sightline::attention::cuda::AttendArguments& arguments);
+void prefill_64(const sightline::attention::cuda::AttendArguments& arguments);
+void prefill_80(const sightline::attention::cuda::AttendArguments& arguments);
+void prefill_96(const sightline::attention::cuda::AttendArguments& arguments);
+void prefill_128(const sightline::attention::cuda::AttendArguments& arguments);
+void prefill_256(const sightline::attention::cuda::AttendArguments& arguments);
 }
 
 namespace sightline::attention::cuda::emulator {
