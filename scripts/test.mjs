@@ -58,7 +58,7 @@ async function nodeTests(folder, flags = []) {
 async function lint() {
   const sources = ['native', 'test/native', 'bench/native']
     .flatMap((folder) => filesUnder(at(folder)))
-    .filter((file) => /\.(cpp|h)$/.test(file));
+    .filter((file) => /\.(cpp|cu|h)$/.test(file));
   const script = (file, ...args) => [process.execPath, [at('node_modules', file), ...args]];
   const checks = {
     eslint: script('eslint/bin/eslint.js', '.'),
