@@ -63,6 +63,18 @@ export async function kernelNames(): Promise<readonly string[]> {
   return (await report('kernels', {}, kernelsReport)).kernels;
 }
 
+const cudaBytesReport = z.object({
+  needed: z.number().positive(),
+  read: z.number().positive(),
+  written: z.number().positive(),
+  sharedBytes: z.number().positive(),
+});
+
+/** What CUDA's decode kernel reads and writes of global memory for one KV head, in bytes. */
+export async function countCudaBytes(settings: Settings): Promise<z.infer<typeof cudaBytesReport>> {
+  return report('cuda-bytes', settings, cudaBytesReport);
+}
+
 async function report<T>(command: string, settings: Settings, schema: z.ZodType<T>): Promise<T> {
   const program = await nativeProgram();
   const { stdout } = await promisify(execFile)(program, [command, ...argumentsOf(settings)]);

@@ -25,6 +25,10 @@ const targets: readonly (readonly [RegExp, Target])[] = [
   [/^prefill\/[\w-]+\/depth=0$/, { must: 0.95 }],
   [/^prefill\/int8\/depth=16384$/, { must: 1.3, goal: 2 }],
 
+  [/^kernels\/[\w.-]+\/\w+\/depth=32768\/read$/, { must: 1.05 }],
+  [/^kernels\/[\w.-]+\/int8\/depth=32768\/model of/, { must: 1.75 }],
+  [/^kernels\/[\w.-]+\/int4\/depth=32768\/model of/, { must: 3 }],
+
   [/^memory\/int8\/head=64\/tokens=4096$/, { must: 1.75 }],
   [/^memory\/int8\/head=64\/tokens=16384$/, { must: 1.85 }],
   [/^memory\/int8\/head=64\/tokens=16384\/bits$/, { must: 8.7 }],

@@ -26,6 +26,10 @@ void bandwidth(const Arguments& arguments);
 void own_attention(const Arguments& arguments);
 void ggml_attention(const Arguments& arguments);
 
+/// Global memory that CUDA's decode kernel reads and writes for one KV head, counted by the
+/// emulator. Prints one JSON object.
+void cuda_bytes(const Arguments& arguments);
+
 /// Names of the kernels that run here, fastest first. Prints one JSON object.
 void list_kernels(const Arguments& arguments);
 

@@ -13,11 +13,9 @@ struct Command {
   void (*run)(const Arguments&);
 };
 
-constexpr Command kCommands[] = {{"attention", own_attention},
-                                 {"bandwidth", bandwidth},
-                                 {"ggml-attention", ggml_attention},
-                                 {"kernels", list_kernels},
-                                 {"stock", stock}};
+constexpr Command kCommands[] = {{"attention", own_attention}, {"bandwidth", bandwidth},
+                                 {"cuda-bytes", cuda_bytes},   {"ggml-attention", ggml_attention},
+                                 {"kernels", list_kernels},    {"stock", stock}};
 
 }  // namespace
 

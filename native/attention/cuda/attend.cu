@@ -87,7 +87,6 @@ __device__ void rotate_rows(typename Queries<kHeadDim, Mode>::Row* rows, int thr
 template <int kHeadDim>
 __device__ void finish(const AttendArguments& arguments, const RowTile& tile, int kv_head, int row,
                        int channel, RowState state, float sum) {
-  if (row >= tile.rows) return;
   const int group = arguments.heads / arguments.kv_heads;
   const int at = tile.first_row + row;
   const int head = kv_head * group + at % group;
@@ -194,7 +193,8 @@ __device__ void attend(const AttendArguments& arguments) {
   const int group_index = static_cast<int>(block_index().z) * arguments.kv_heads + kv_head;
   float* const partials =
       arguments.partials + static_cast<int64_t>(group_index) * splits * Shared::kPartialFloats;
-  for (int i = thread; i < kElements; i += kAttendThreads) {
+  const int elements = tile.rows * kHeadDim;
+  for (int i = thread; i < elements; i += kAttendThreads) {
     const int row = i / kHeadDim, channel = i % kHeadDim;
     const auto merged = merge(
         Shared::kSets, [&](int s) { return states[s * Shared::kRows + row]; },
@@ -214,15 +214,19 @@ __device__ void attend(const AttendArguments& arguments) {
   auto* const before = reinterpret_cast<int*>(dynamic_shared());
   if (thread == 0) *before = arrive(arguments.arrivals + group_index);
   sync_block();
-  if (*before != splits - 1) return;
-  for (int i = thread; i < kElements; i += kAttendThreads) {
+  const bool is_last = *before == splits - 1;
+  sync_block();
+  if (!is_last) return;
+  auto* const all = reinterpret_cast<RowState*>(dynamic_shared());  // [splits][tile.rows]
+  for (int i = thread; i < splits * tile.rows; i += kAttendThreads) {
+    float* partial = partials + i / tile.rows * Shared::kPartialFloats;
+    all[i] = read_fresh(states_in<Shared, kHeadDim>(partial) + i % tile.rows);
+  }
+  sync_block();
+  for (int i = thread; i < elements; i += kAttendThreads) {
     const int row = i / kHeadDim, channel = i % kHeadDim;
     const auto merged = merge(
-        splits,
-        [&](int s) {
-          return read_fresh(states_in<Shared, kHeadDim>(partials + s * Shared::kPartialFloats) +
-                            row);
-        },
+        splits, [&](int s) { return all[s * tile.rows + row]; },
         [&](int s) { return read_fresh(partials + s * Shared::kPartialFloats + i); });
     finish<kHeadDim>(arguments, tile, kv_head, row, channel, merged.state, merged.sum);
   }

@@ -61,6 +61,57 @@ struct AttendShared {
 
   /// Of one split, in AttendArguments::partials.
   static constexpr int kPartialFloats = kRows * (kHeadDim + 2);
+  /// The states of all splits are together in shared memory when they are merged.
+  static constexpr int kMostSplits = static_cast<int>(kBytes / (2 * sizeof(float) * kRows));
 };
+
+/// What a launch of one of the kernels takes.
+struct AttendKernel {
+  const char* name;
+  size_t shared_bytes;
+  int rows;  // of a tile, at most
+  int partial_floats;
+  int most_splits;
+};
+
+template <typename Mode, int kHeadDim>
+constexpr AttendKernel attend_kernel(const char* name) {
+  using Shared = AttendShared<kHeadDim, Mode>;
+  return {name, Shared::kBytes, Shared::kRows, Shared::kPartialFloats, Shared::kMostSplits};
+}
+
+/// The kernel for few rows, and the one for many, by head size; without a name: there is none.
+constexpr AttendKernel decode_kernel(int head_dim) {
+  switch (head_dim) {
+    case 64:
+      return attend_kernel<Decode, 64>("decode_64");
+    case 80:
+      return attend_kernel<Decode, 80>("decode_80");
+    case 96:
+      return attend_kernel<Decode, 96>("decode_96");
+    case 128:
+      return attend_kernel<Decode, 128>("decode_128");
+    case 256:
+      return attend_kernel<Decode, 256>("decode_256");
+    default:
+      return {};
+  }
+}
+constexpr AttendKernel prefill_kernel(int head_dim) {
+  switch (head_dim) {
+    case 64:
+      return attend_kernel<Prefill, 64>("prefill_64");
+    case 80:
+      return attend_kernel<Prefill, 80>("prefill_80");
+    case 96:
+      return attend_kernel<Prefill, 96>("prefill_96");
+    case 128:
+      return attend_kernel<Prefill, 128>("prefill_128");
+    case 256:
+      return attend_kernel<Prefill, 256>("prefill_256");
+    default:
+      return {};
+  }
+}
 
 }  // namespace sightline::attention::cuda

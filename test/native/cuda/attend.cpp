@@ -65,36 +65,7 @@ struct DeviceBlocks {
   }
 };
 
-struct Kernel {
-  void (*run)(const AttendArguments&);
-  size_t shared_bytes;
-  int rows;
-  int partial_floats;
-};
-
-template <int kHeadDim, typename Mode>
-constexpr Kernel kernel(void (*run)(const AttendArguments&)) {
-  using Shared = AttendShared<kHeadDim, Mode>;
-  return {run, Shared::kBytes, Shared::kRows, Shared::kPartialFloats};
-}
-
 enum class Way { decode, prefill };
-
-Kernel kernel_for(Way way, int head_dim) {
-  const bool decodes = way == Way::decode;
-  switch (head_dim) {
-    case 64:
-      return decodes ? kernel<64, Decode>(decode_64) : kernel<64, Prefill>(prefill_64);
-    case 80:
-      return decodes ? kernel<80, Decode>(decode_80) : kernel<80, Prefill>(prefill_80);
-    case 96:
-      return decodes ? kernel<96, Decode>(decode_96) : kernel<96, Prefill>(prefill_96);
-    case 128:
-      return decodes ? kernel<128, Decode>(decode_128) : kernel<128, Prefill>(prefill_128);
-    default:
-      return decodes ? kernel<256, Decode>(decode_256) : kernel<256, Prefill>(prefill_256);
-  }
-}
 
 struct Outcome {
   std::vector<float> out;
@@ -105,7 +76,8 @@ struct Outcome {
 Outcome launch(Fixture& fixture, emulator::Machine& machine, Way way, int splits) {
   std::vector<float> out;
   const Problem problem = fixture.problem(out);
-  const Kernel kernel = kernel_for(way, problem.shape.head_dim);
+  const AttendKernel kernel = way == Way::decode ? decode_kernel(problem.shape.head_dim)
+                                                 : prefill_kernel(problem.shape.head_dim);
   DeviceBlocks blocks(fixture, kernel.rows);
   const size_t groups = blocks.tiles.size() * static_cast<size_t>(problem.shape.kv_heads);
   DeviceMemory<float> partials(groups * static_cast<size_t>(splits * kernel.partial_floats));
@@ -135,7 +107,8 @@ Outcome launch(Fixture& fixture, emulator::Machine& machine, Way way, int splits
        static_cast<unsigned>(blocks.tiles.size())},
       {kAttendThreads, 1, 1},
       kernel.shared_bytes};
-  machine.run(launch, [&] { kernel.run(arguments); });
+  const emulator::Kernel& emulated = emulator::kernel_named(kernel.name);
+  machine.run(launch, [&] { emulated.run(&arguments); });
   for (const int32_t arrival : arrivals) CHECK(arrival == 0);
   std::ranges::copy(results.all(), out.begin());
   return {std::move(out), machine.counts(), blocks.bytes};
@@ -245,7 +218,7 @@ TEST_CASE("decode reads what the formats need, and writes results and partials")
       const auto [out, counts, needed] = launch(fixture, machine, Way::decode, kSplits);
       const size_t results = sizeof(float) * out.size();
       const size_t partials = sizeof(float) * static_cast<size_t>(shape.kv_heads * kSplits) *
-                              kEight * static_cast<size_t>(shape.head_dim + 2);
+                              static_cast<size_t>(shape.group() * (shape.head_dim + 2));
       // The queries, and descriptions of blocks and rows.
       const size_t besides = results * kSplits + 64 * 1024;
       MESSAGE(shape.heads << " heads, " << name_of(tier) << ": "

@@ -1,5 +1,8 @@
 #include "attention/cuda/emulator/kernels.h"
 
+#include <algorithm>
+#include <iterator>
+
 namespace sightline::attention::cuda::emulator {
 namespace {
 
@@ -21,5 +24,10 @@ constexpr Kernel kKernels[] = {
 }  // namespace
 
 std::span<const Kernel> kernels() { return kKernels; }
+
+const Kernel& kernel_named(std::string_view name) {
+  return *std::find_if(std::begin(kKernels), std::end(kKernels),
+                       [&](const Kernel& one) { return one.name == name; });
+}
 
 }  // namespace sightline::attention::cuda::emulator

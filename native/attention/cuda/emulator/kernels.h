@@ -35,4 +35,7 @@ constexpr Kernel kernel(std::string_view name) {
 /// All of them: what a module has.
 std::span<const Kernel> kernels();
 
+/// The one of that name, which there is.
+const Kernel& kernel_named(std::string_view name);
+
 }  // namespace sightline::attention::cuda::emulator
