@@ -3,7 +3,7 @@ import { strict as assert } from 'node:assert';
 import { describe, it } from 'node:test';
 import { loadContender } from '../../bench/contender.ts';
 import { stock } from '../../bench/engine.ts';
-import { readBandwidth } from '../../bench/native.ts';
+import { countCudaBytes, readBandwidth } from '../../bench/native.ts';
 import { bundledModel } from '../fixtures/models/generate.ts';
 
 const options = { modelPath: bundledModel, threads: 1, contextTokens: 2304 };
@@ -47,3 +47,33 @@ describe('read bandwidth', () => {
     await assert.rejects(readBandwidth(0), /--threads takes a count/);
   });
 });
+
+describe(
+  "the bytes of CUDA's decode",
+  { skip: process.platform === 'win32' && 'no emulator' },
+  () => {
+    const settings = { 'head-dim': 128, group: 4, depth: 4096, sink: 16, window: 256, splits: 4 };
+
+    it('grow with the tier and stay near what it needs', async () => {
+      const read: number[] = [];
+      for (const tier of ['int4', 'k8v4', 'int8', 'fp16']) {
+        const counted = await countCudaBytes({ ...settings, tier });
+        assert.ok(counted.read >= counted.needed && counted.read < 1.05 * counted.needed, tier);
+        assert.ok(counted.written < 0.05 * counted.needed, tier);
+        read.push(counted.read);
+      }
+      assert.deepEqual(
+        read.toSorted((a, b) => a - b),
+        read,
+      );
+    });
+
+    it('are told only of what there is', async () => {
+      await assert.rejects(countCudaBytes({ ...settings, tier: 'int3' }), /no such tier/);
+      await assert.rejects(
+        countCudaBytes({ ...settings, tier: 'int8', group: 9 }),
+        /--group or --splits is too large/,
+      );
+    });
+  },
+);
