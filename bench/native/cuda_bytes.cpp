@@ -38,17 +38,10 @@ struct Cache {
  private:
   void add(Tier tier, int head_dim, int tokens) {
     const int capacity = (tokens + kTokenGranule - 1) / kTokenGranule * kTokenGranule;
-    const Extent extent{head_dim, capacity, tokens};
-    copies.push_back({.data = memory.front().bytes.data(),
-                      .positions = nullptr,
-                      .part_bytes = static_cast<int32_t>(part_bytes(tier, extent)),
-                      .values_offset = static_cast<int32_t>(values_offset(tier, extent)),
-                      .first = last,
-                      .capacity = capacity,
-                      .tokens = tokens,
-                      .tier = tier,
-                      .rank = 0});
-    bytes += part_bytes(tier, extent);
+    const Copy copy{.tier = tier, .capacity = capacity, .tokens = tokens};
+    copies.push_back(
+        CopyView::of(copy, head_dim, last, memory.front().bytes.data(), copy.positions));
+    bytes += part_bytes(tier, copy.extent(head_dim));
     rotates |= tier.k == Format::int4;
     last += tokens;
   }

@@ -4,21 +4,38 @@
 #include <cstdint>
 
 #include "attention/block.h"
+#include "attention/format/format.h"
 
 namespace sightline::attention::cuda {
 
-/// The copy of a block that a tile of rows reads.
-struct CopyView {
-  const std::byte* data;     // [kv_heads] parts, 16-byte aligned; layout: panels.h
+/// The copy of a block that a tile of rows reads: one sector of memory.
+struct alignas(32) CopyView {
+  const std::byte* data;     // [kv_heads] parts; layout: panels.h
   const int32_t* positions;  // [kv_heads][capacity], or null: first, first + 1, ...
-  int32_t part_bytes;        // of one KV head
-  int32_t values_offset;     // in a part
   int32_t first;             // position of the block's first token
-  int32_t capacity;
-  int32_t tokens;
+  uint16_t part_lines;       // of one KV head, in kPartAlignment bytes
+  uint16_t values_line;      // where the values start in a part
+  int16_t capacity;
+  int16_t tokens;
   Tier tier;
   int16_t rank;
+
+  /// Of a block that starts at position `first`; `data` and `positions` are in GPU memory.
+  static CopyView of(const Copy& copy, int head_dim, int32_t first, const std::byte* data,
+                     const int32_t* positions) {
+    const Extent extent = copy.extent(head_dim);
+    return {.data = data,
+            .positions = positions,
+            .first = first,
+            .part_lines = static_cast<uint16_t>(part_bytes(copy.tier, extent) / kPartAlignment),
+            .values_line = static_cast<uint16_t>(values_offset(copy.tier, extent) / kPartAlignment),
+            .capacity = static_cast<int16_t>(copy.capacity),
+            .tokens = static_cast<int16_t>(copy.tokens),
+            .tier = copy.tier,
+            .rank = copy.rank};
+  }
 };
+static_assert(sizeof(CopyView) == 32);
 
 /// Rows that read the same copies. Row r of a KV head is query r / group of the query head
 /// kv_head * group + r % group.

@@ -152,8 +152,7 @@ __device__ void attend(const AttendArguments& arguments) {
   for (int block = first; block < last; block += kStep) {
     const CopyView copy = read(copies + block);
     if (copy.tokens == 0) continue;
-    const std::byte* part = feed.part(copy, kv_head);
-    state.enter(copy, part);
+    state.enter(copy, kv_head);
     for (int t = 0; t * kLanes < copy.tokens; t++) {
       float weights[kEights][4] = {};
       for (int i = 0; i < feed.parts(copy.tier.k); i++)
@@ -167,7 +166,7 @@ __device__ void attend(const AttendArguments& arguments) {
         state.multiply_values(copy, feed.take(i), weights);
     }
     SIGHTLINE_UNROLLED
-    for (int n = 0; n < kEights; n++) state.eights[n].leave(copy, part + copy.values_offset);
+    for (int n = 0; n < kEights; n++) state.eights[n].leave(copy, feed.values_of(copy, kv_head));
   }
 
   // The warps' states come together where queries and tiles were.

@@ -173,7 +173,7 @@ struct Eight : Sizes<kHeadDim> {
     for (int i = 0; i < 4; i++) {
       const int n = i % 2, token = first + i / 2;
       const int seen =
-          copy.positions != nullptr ? copy.tokens : min(copy.tokens, visible[n] - copy.first);
+          copy.positions != nullptr ? copy.tokens : min(int{copy.tokens}, visible[n] - copy.first);
       if (token >= (visible[n] == 0 ? 0 : seen)) {
         logits[i] = kNone;
         continue;

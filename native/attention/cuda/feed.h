@@ -61,8 +61,11 @@ class Feed {
     return bits_of(format) == 16 && kHeadDim / kLanes > kSlices ? 2 : 1;
   }
 
-  __device__ static const std::byte* part(const CopyView& copy, int kv_head) {
-    return copy.data + static_cast<int64_t>(copy.part_bytes) * kv_head;
+  __device__ static const std::byte* keys_of(const CopyView& copy, int kv_head) {
+    return copy.data + static_cast<int64_t>(copy.part_lines) * kv_head * kPartAlignment;
+  }
+  __device__ static const std::byte* values_of(const CopyView& copy, int kv_head) {
+    return keys_of(copy, kv_head) + copy.values_line * kPartAlignment;
   }
 
  private:
@@ -104,7 +107,7 @@ class Feed {
   __device__ Extent extent() const { return {kHeadDim, copy_.capacity, copy_.tokens, copy_.rank}; }
 
   __device__ void fetch_keys(std::byte* entry, int part) {
-    const std::byte* keys = Feed::part(copy_, kv_head_);
+    const std::byte* keys = keys_of(copy_, kv_head_);
     const int bits = bits_of(copy_.tier.k);
     const int tile_bytes = kHeadDim * kLanes * bits / 8;
     const int skipped = part * static_cast<int>(Shared::kWordBytes);
@@ -123,7 +126,7 @@ class Feed {
   }
 
   __device__ void fetch_values(std::byte* entry, int part) {
-    const std::byte* values = Feed::part(copy_, kv_head_) + copy_.values_offset;
+    const std::byte* values = values_of(copy_, kv_head_);
     const int bits = bits_of(copy_.tier.v);
     size_t codes = 0;
     if (copy_.tier.v == Format::int8) {

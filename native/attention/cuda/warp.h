@@ -26,11 +26,12 @@ struct Warp : Sizes<kHeadDim> {
 
   __device__ const Lane& lane() const { return eights[0].lane; }
 
-  __device__ void enter(const CopyView& copy, const std::byte* keys) {
+  __device__ void enter(const CopyView& copy, int kv_head) {
+    const std::byte* keys = Feed::keys_of(copy, kv_head);
     const size_t fp8_step = Fp8Layout({kHeadDim, copy.capacity, copy.tokens}).scale;
     key_step = copy.tier.k == Format::fp8 ? float_of(read(halves_at(keys, fp8_step))) : 1.0f;
     if (copy.tier.v == Format::fp8)
-      value_step = float_of(read(halves_at(keys + copy.values_offset, fp8_step)));
+      value_step = float_of(read(halves_at(Feed::values_of(copy, kv_head), fp8_step)));
     SIGHTLINE_UNROLLED
     for (int n = 0; n < kEights; n++) eights[n].enter(copy, keys);
   }

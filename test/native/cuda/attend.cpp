@@ -58,9 +58,7 @@ struct DeviceBlocks {
     for (int h = 0; h < shape.kv_heads; h++)
       to_words(copy.tier, extent, all.all().subspan(bytes * static_cast<size_t>(h), bytes));
     this->bytes += all_bytes;
-    copies.push_back({all.data(), copy.positions, static_cast<int32_t>(bytes),
-                      static_cast<int32_t>(values_offset(copy.tier, extent)), first, copy.capacity,
-                      copy.tokens, copy.tier, copy.rank});
+    copies.push_back(CopyView::of(copy, shape.head_dim, first, all.data(), copy.positions));
     rotates |= copy.tier.k == Format::int4;
   }
 };
