@@ -71,7 +71,10 @@ const cudaBytesReport = z.object({
 });
 
 /** What CUDA's decode kernel reads and writes of global memory for one KV head, in bytes. */
-export async function countCudaBytes(settings: Settings): Promise<z.infer<typeof cudaBytesReport>> {
+export type CudaBytes = z.infer<typeof cudaBytesReport>;
+
+/** Counted by the emulator. */
+export async function countCudaBytes(settings: Settings): Promise<CudaBytes> {
   return report('cuda-bytes', settings, cudaBytesReport);
 }
 

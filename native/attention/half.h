@@ -40,6 +40,12 @@ SIGHTLINE_BOTH inline uint16_t float_to_half(float value) {
   return static_cast<uint16_t>(sign | half);
 }
 
+/// 1 / half, or 0 where it is not above 0: what elements are multiplied by to count steps of it.
+SIGHTLINE_BOTH inline float inverse_step(uint16_t half) {
+  const float step = half_to_float(half);
+  return step > 0.0f ? 1.0f / step : 0.0f;
+}
+
 /// Within the range of halves; NaN stays NaN.
 SIGHTLINE_BOTH inline float clamped_to_halves(float value) {
   if (value < -kLargestHalf) return -kLargestHalf;

@@ -17,8 +17,7 @@ struct alignas(32) CopyView {
   uint16_t values_line;      // where the values start in a part
   int16_t capacity;
   int16_t tokens;
-  Tier tier;
-  int16_t rank;
+  Tier tier;  // not of lowrank keys: the kernels do not read them yet
 
   /// Of a block that starts at position `first`; `data` and `positions` are in GPU memory.
   static CopyView of(const Copy& copy, int head_dim, int32_t first, const std::byte* data,
@@ -31,8 +30,7 @@ struct alignas(32) CopyView {
             .values_line = static_cast<uint16_t>(values_offset(copy.tier, extent) / kPartAlignment),
             .capacity = static_cast<int16_t>(copy.capacity),
             .tokens = static_cast<int16_t>(copy.tokens),
-            .tier = copy.tier,
-            .rank = copy.rank};
+            .tier = copy.tier};
   }
 };
 static_assert(sizeof(CopyView) == 32);

@@ -14,8 +14,8 @@
 #include "attention/cuda/attend.h"
 #include "attention/cuda/device.h"
 #include "attention/cuda/feed.h"
+#include "attention/cuda/rotate.h"
 #include "attention/cuda/warp.h"
-#include "attention/format/rotation.h"
 
 namespace sightline::attention::cuda {
 namespace {
@@ -24,9 +24,8 @@ namespace {
 template <int kHeadDim, typename Mode>
 struct Queries {
   using Shared = AttendShared<kHeadDim, Mode>;
-  using Row = float[Shared::kQueryStride];
-  Row plain[Shared::kRows];
-  Row rotated[Shared::kRows];  // where some block's keys are int4
+  float plain[Shared::kRows][Shared::kQueryStride];
+  float rotated[Shared::kRows][Shared::kQueryStride];  // where some block's keys are int4
 };
 
 /// A row's softmax state: weights are relative to 2^m.
@@ -58,29 +57,6 @@ __device__ Merged merge(int count, const StateOf& state_of, const SumOf& sum_of)
     all.sum += share * sum_of(i);
   }
   return all;
-}
-
-/// Rotates all rows at once.
-template <int kHeadDim, typename Mode>
-__device__ void rotate_rows(typename Queries<kHeadDim, Mode>::Row* rows, int thread) {
-  constexpr int kRows = AttendShared<kHeadDim, Mode>::kRows;
-  constexpr int kTogether = rotated_together(kHeadDim);
-  constexpr int kPairs = kRows * kHeadDim / 2;
-  for (int half = 1; half < kTogether; half *= 2) {
-    for (int i = thread; i < kPairs; i += kAttendThreads) {
-      float* row = rows[i / (kHeadDim / 2)];
-      const int pair = i % (kHeadDim / 2);
-      const int at = pair / half * 2 * half + pair % half;
-      const float a = row[at], b = row[at + half];
-      row[at] = a + b;
-      row[at + half] = a - b;
-    }
-    sync_block();
-  }
-  const float norm = 1.0f / sqrtf(static_cast<float>(kTogether));
-  for (int i = thread; i < kRows * kHeadDim; i += kAttendThreads)
-    rows[i / kHeadDim][i % kHeadDim] *= norm;
-  sync_block();
 }
 
 /// Writes one row's output.
@@ -142,7 +118,9 @@ __device__ void attend(const AttendArguments& arguments) {
     queries.rotated[row][channel] = element;
   }
   sync_block();
-  if (arguments.rotates) rotate_rows<kHeadDim, Mode>(queries.rotated, thread);
+  if (arguments.rotates)
+    rotate_rows<kAttendThreads>([&](int row) { return queries.rotated[row]; }, Shared::kRows,
+                                kHeadDim, thread);
 
   Warp<kHeadDim, Mode> state;
   const int own_rows = Mode::kSharesRows ? 0 : warp * Shared::kWarpRows;

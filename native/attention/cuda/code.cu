@@ -4,12 +4,12 @@
 #include "attention/cuda/code.h"
 #include "attention/cuda/device.h"
 #include "attention/cuda/panels.h"
+#include "attention/cuda/rotate.h"
 #include "attention/format/affine.h"
 #include "attention/format/fp8.h"
 #include "attention/format/int2.h"
 #include "attention/format/int4.h"
 #include "attention/format/int8.h"
-#include "attention/format/rotation.h"
 
 namespace sightline::attention::cuda {
 namespace {
@@ -55,14 +55,9 @@ struct Slice {
   __device__ void code_int8_keys() const {
     const Int8Keys layout(extent());
     each(job.head_dim, [&](int c) {
-      float low = half_at(0, c), high = low;
-      for (int t = 1; t < job.tokens; t++) {
-        const float x = half_at(t, c);
-        if (x < low) low = x;
-        if (x > high) high = x;
-      }
-      const Affine grid = Affine::covering(low, high, 255);
-      const AffineCoder coder(grid, 255);
+      const Affine grid =
+          Affine::over([&](int t) { return half_at(t, c); }, job.tokens, kLargestInt8Code);
+      const AffineCoder coder(grid, kLargestInt8Code);
       for (int t = 0; t < tokens(); t++) at(t, c) = coder.code_of(at(t, c));
       if (first > 0) return;
       put_half(layout.scale, c, grid.step);
@@ -76,39 +71,30 @@ struct Slice {
     each(tokens(), [&](int t) {
       float largest = 0.0f;
       for (int c = 0; c < job.head_dim; c++) largest = fmaxf(largest, fabsf(at(t, c)));
-      const uint16_t scale = half_at_least(largest / 127.0f);
-      const float step = float_of(scale);
-      const float inverse = step > 0.0f ? 1.0f / step : 0.0f;
-      for (int c = 0; c < job.head_dim; c++) {
-        const float code = nearbyintf(at(t, c) * inverse) + kInt8ValueBias;
-        at(t, c) = code > 1.0f ? fminf(code, 255.0f) : 1.0f;
-      }
-      put_half(layout.scale, first + t, scale);
+      const Int8ValueCoder coder(largest);
+      for (int c = 0; c < job.head_dim; c++) at(t, c) = coder.code_of(at(t, c));
+      put_half(layout.scale, first + t, coder.scale());
     });
     pack<8>(layout.codes);
   }
 
   __device__ void code_fp8() const {
     const Fp8Layout layout(extent());
-    each(kCodeThreads, [&](int) {
-      float largest = 0.0f;
-      for (int i = thread; i < job.tokens * job.head_dim; i += kCodeThreads)
-        largest = fmaxf(largest, fabsf(half_at(i / job.head_dim, i % job.head_dim)));
-      for (unsigned bits = 1; bits < 32; bits *= 2)
-        largest = fmaxf(largest, shuffle_xor(largest, bits));
-      if (thread % 32 == 0) mean[thread / 32] = largest;
-    });
-    sync_block();
     float largest = 0.0f;
+    each(job.tokens * job.head_dim, [&](int i) {
+      largest = fmaxf(largest, fabsf(half_at(i / job.head_dim, i % job.head_dim)));
+    });
+    for (unsigned bits = 1; bits < 32; bits *= 2)
+      largest = fmaxf(largest, shuffle_xor(largest, bits));
+    if (thread % 32 == 0) mean[thread / 32] = largest;  // of the warp
+    sync_block();
     for (int warp = 0; warp < kCodeThreads / 32; warp++) largest = fmaxf(largest, mean[warp]);
-    const uint16_t scale = half_at_least(largest / kLargestE4m3);
-    const float step = float_of(scale);
-    const float inverse = step > 0.0f ? 1.0f / step : 0.0f;
+    const Fp8Coder coder(largest);
     each(tokens() * job.head_dim, [&](int i) {
       float& element = at(i / job.head_dim, i % job.head_dim);
-      element = static_cast<float>(float_to_e4m3(element * inverse));
+      element = static_cast<float>(coder(element));
     });
-    if (first == 0 && thread == 0) put_half(layout.scale, 0, scale);
+    if (first == 0 && thread == 0) put_half(layout.scale, 0, coder.scale());
     pack<8>(layout.codes);
   }
 
@@ -126,7 +112,8 @@ struct Slice {
     each(tokens() * job.head_dim,
          [&](int i) { at(i / job.head_dim, i % job.head_dim) -= mean[i % job.head_dim]; });
     sync_block();
-    if (job.keys) rotate_slice();
+    if (job.keys)
+      rotate_rows<kCodeThreads>([&](int t) { return &at(t, 0); }, tokens(), job.head_dim, thread);
     each(tokens() * layout.groups, [&](int i) {
       const int t = i % tokens(), g = i / tokens();
       float* group = &at(t, g * layout.group);
@@ -139,24 +126,6 @@ struct Slice {
       put_half(layout.zero, place, grid.zero);
     });
     pack<kBits>(layout.codes);
-  }
-
-  /// As `rotate` does, every stage over all threads.
-  __device__ void rotate_slice() const {
-    const int together = rotated_together(job.head_dim);
-    for (int half = 1; half < together; half *= 2) {
-      each(tokens() * job.head_dim / 2, [&](int i) {
-        const int pair = i % (job.head_dim / 2);
-        float* pairs = &at(i / (job.head_dim / 2), pair / half * 2 * half + pair % half);
-        const float a = pairs[0], b = pairs[half];
-        pairs[0] = a + b;
-        pairs[half] = a - b;
-      });
-      sync_block();
-    }
-    const float norm = 1.0f / sqrtf(static_cast<float>(together));
-    each(tokens() * job.head_dim, [&](int i) { at(i / job.head_dim, i % job.head_dim) *= norm; });
-    sync_block();
   }
 
   /// Writes the slice's codes, zeros for tokens that there are not.

@@ -61,8 +61,8 @@ struct Eight : Sizes<kHeadDim> {
   template <typename Rows>
   __device__ void start(const AttendArguments& arguments, const Rows& queries, const RowTile& tile,
                         int in_tile) {
-    const unsigned index = lane_index();
-    lane = {index, static_cast<int>(index / 4), static_cast<int>(index % 4)};
+    const auto index = static_cast<int>(lane_index());
+    lane = {index / 4, index % 4};
     plain = queries.plain[in_tile + lane.row];
     rotated = queries.rotated[in_tile + lane.row];
     first_row = tile.first_row + in_tile;
@@ -84,7 +84,7 @@ struct Eight : Sizes<kHeadDim> {
   __device__ void enter(const CopyView& copy, const std::byte* keys) {
     for (int n = 0; n < 2; n++) bias[n] = mass[n] = 0;
     for (int g = 0; g < kMostGroups; g++) zeros[g][0] = zeros[g][1] = 0;
-    const Extent extent{kHeadDim, copy.capacity, copy.tokens, copy.rank};
+    const Extent extent{kHeadDim, copy.capacity, copy.tokens};
     switch (copy.tier.k) {
       case Format::int8:
         fold_int8(keys, Int8Keys(extent));

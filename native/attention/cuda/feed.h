@@ -104,7 +104,7 @@ class Feed {
     fetched_ = fetched_ + 1 == Shared::kEntries ? 0 : fetched_ + 1;
   }
 
-  __device__ Extent extent() const { return {kHeadDim, copy_.capacity, copy_.tokens, copy_.rank}; }
+  __device__ Extent extent() const { return {kHeadDim, copy_.capacity, copy_.tokens}; }
 
   __device__ void fetch_keys(std::byte* entry, int part) {
     const std::byte* keys = keys_of(copy_, kv_head_);

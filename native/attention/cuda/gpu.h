@@ -4,8 +4,6 @@
 
 #include <cstddef>
 #include <map>
-#include <memory>
-#include <span>
 #include <stdexcept>
 #include <string>
 

@@ -10,7 +10,6 @@ namespace sightline::attention::cuda {
 /// Where a lane stands in fragments: operand rows `row` and row + 8, columns 2 * pair and 2 * pair
 /// + 1 of a result.
 struct Lane {
-  unsigned index;
   int row, pair;
 };
 

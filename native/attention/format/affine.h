@@ -21,6 +21,18 @@ struct Affine {
     return {zero, half_at_least(range / static_cast<float>(largest))};
   }
 
+  /// Covers element_at(0), ..., element_at(count - 1).
+  template <typename Element>
+  SIGHTLINE_BOTH static Affine over(const Element& element_at, int count, int largest) {
+    float low = element_at(0), high = low;
+    for (int i = 1; i < count; i++) {
+      const float x = element_at(i);
+      if (x < low) low = x;
+      if (x > high) high = x;
+    }
+    return covering(low, high, largest);
+  }
+
   SIGHTLINE_BOTH float decode(int code) const {
     return half_to_float(zero) + half_to_float(step) * static_cast<float>(code);
   }
@@ -32,7 +44,7 @@ class AffineCoder {
   SIGHTLINE_BOTH AffineCoder(Affine grid, int largest)
       : zero_(half_to_float(grid.zero)),
         step_(half_to_float(grid.step)),
-        inverse_(step_ > 0.0f ? 1.0f / step_ : 0.0f),
+        inverse_(inverse_step(grid.step)),
         largest_(static_cast<float>(largest)) {}
 
   /// As a float.
@@ -86,13 +98,7 @@ struct AffineFit {
 template <typename Element>
 SIGHTLINE_BOTH Affine fitted_affine(const Element& element_at, int count, int largest) {
   constexpr int kMostRefits = 4;
-  float low = element_at(0), high = low;
-  for (int i = 1; i < count; i++) {
-    const float x = element_at(i);
-    if (x < low) low = x;
-    if (x > high) high = x;
-  }
-  Affine best = Affine::covering(low, high, largest);
+  Affine best = Affine::over(element_at, count, largest);
   AffineFit fit(element_at, count, best, largest);
   for (int i = 0; i < kMostRefits; i++) {
     const Affine next = fit.refitted(count, best);

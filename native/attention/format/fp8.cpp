@@ -18,12 +18,10 @@ void encode(const uint16_t* halves, std::byte* out, const Extent& extent, Index 
   };
   float largest = 0.0f;
   each([&](size_t i) { largest = std::max(largest, std::fabs(half_to_float(halves[i]))); });
-  const uint16_t scale = half_at_least(largest / kLargestE4m3);
-  const float step = half_to_float(scale);
-  const float inverse = step > 0.0f ? 1.0f / step : 0.0f;
+  const Fp8Coder coder(largest);
   std::memset(codes, 0, layout.scale);
-  each([&](size_t i) { codes[i] = float_to_e4m3(half_to_float(halves[i]) * inverse); });
-  *at_offset<uint16_t>(out, layout.scale) = scale;
+  each([&](size_t i) { codes[i] = coder(half_to_float(halves[i])); });
+  *at_offset<uint16_t>(out, layout.scale) = coder.scale();
 }
 
 }  // namespace

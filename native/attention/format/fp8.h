@@ -34,6 +34,22 @@ SIGHTLINE_BOTH inline uint8_t float_to_e4m3(float value) {
   return static_cast<uint8_t>(sign | (((m + 0x7ffffu + (m >> 20 & 1u)) >> 20) - (120u << 3)));
 }
 
+/// Turns elements of magnitudes up to `largest` into codes.
+class Fp8Coder {
+ public:
+  SIGHTLINE_BOTH explicit Fp8Coder(float largest)
+      : scale_(half_at_least(largest / kLargestE4m3)), inverse_(inverse_step(scale_)) {}
+
+  SIGHTLINE_BOTH uint16_t scale() const { return scale_; }
+  SIGHTLINE_BOTH uint8_t operator()(float element) const {
+    return float_to_e4m3(element * inverse_);
+  }
+
+ private:
+  uint16_t scale_;
+  float inverse_;
+};
+
 /// The code's bits, moved up, are a half of 2^-8 times the value.
 SIGHTLINE_BOTH inline float e4m3_to_float(uint8_t code) {
   const auto half = static_cast<uint16_t>((code & 0x80u) << 8 | (code & 0x7fu) << 7);

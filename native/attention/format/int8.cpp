@@ -11,8 +11,6 @@
 namespace sightline::attention {
 namespace {
 
-constexpr int kLargestCode = 255;
-
 size_t key_byte(const Extent& extent, int t, int c) {
   return code_place(c, extent.head_dim, t, 8).byte;
 }
@@ -33,9 +31,9 @@ void encode_keys_int8(const uint16_t* halves, std::byte* out, const Extent& exte
   for (int c = 0; c < extent.head_dim; c++) {
     for (int t = 0; t < extent.tokens; t++)
       channel[static_cast<size_t>(t)] = half_to_float(halves[key_index(extent, t, c)]);
-    const auto [low, high] = std::minmax_element(channel.begin(), channel.end());
-    const Affine grid = Affine::covering(*low, *high, kLargestCode);
-    const AffineCoder code(grid, kLargestCode);
+    const Affine grid = Affine::over([&](int t) { return channel[static_cast<size_t>(t)]; },
+                                     extent.tokens, kLargestInt8Code);
+    const AffineCoder code(grid, kLargestInt8Code);
     scales[c] = grid.step;
     zeros[c] = grid.zero;
     for (int t = 0; t < extent.tokens; t++)
@@ -63,14 +61,10 @@ void encode_values_int8(const uint16_t* halves, std::byte* out, const Extent& ex
     const auto element = [&](int c) { return half_to_float(halves[value_index(extent, t, c)]); };
     float largest = 0.0f;
     for (int c = 0; c < extent.head_dim; c++) largest = std::max(largest, std::fabs(element(c)));
-    scales[t] = half_at_least(largest / 127.0f);
-    const float step = half_to_float(scales[t]);
-    const float inverse = step > 0.0f ? 1.0f / step : 0.0f;
-    for (int c = 0; c < extent.head_dim; c++) {
-      const float code = std::nearbyint(element(c) * inverse) + kInt8ValueBias;
-      codes[value_byte(extent, t, c)] =  // NaN, which no integer is, gives the lowest code
-          static_cast<uint8_t>(code > 1.0f ? std::min(code, 255.0f) : 1.0f);
-    }
+    const Int8ValueCoder coder(largest);
+    scales[t] = coder.scale();
+    for (int c = 0; c < extent.head_dim; c++)
+      codes[value_byte(extent, t, c)] = static_cast<uint8_t>(coder.code_of(element(c)));
   }
 }
 

@@ -11,12 +11,38 @@
 // Error per element: at most half a step; K: (max - min) / 255 of the channel, V: max|v| / 127 of
 // the token, steps and zero points being halves rounded outwards.
 
+#include <math.h>
+
 #include "attention/block.h"
+#include "attention/both_sides.h"
 #include "attention/format/access.h"
+#include "attention/half.h"
 
 namespace sightline::attention {
 
 inline constexpr int kInt8ValueBias = 128;
+
+/// Keys have the codes from 0 on, values those from 1 on.
+inline constexpr int kLargestInt8Code = 255;
+
+/// Turns a token's values, of magnitudes up to `largest`, into codes. NaN, which no integer is,
+/// gives the lowest one.
+class Int8ValueCoder {
+ public:
+  SIGHTLINE_BOTH explicit Int8ValueCoder(float largest)
+      : scale_(half_at_least(largest / 127.0f)), inverse_(inverse_step(scale_)) {}
+
+  SIGHTLINE_BOTH uint16_t scale() const { return scale_; }
+  /// As a float.
+  SIGHTLINE_BOTH float code_of(float value) const {
+    const float code = nearbyintf(value * inverse_) + kInt8ValueBias;
+    return code > 1.0f ? fminf(code, kLargestInt8Code) : 1.0f;
+  }
+
+ private:
+  uint16_t scale_;
+  float inverse_;
+};
 
 struct Int8Keys {
   size_t scale = 0, zero, codes, bytes;

@@ -1,6 +1,8 @@
 #pragma once
 // Blocks with random contents, in the copies that a batch at their end reads.
 
+#include <doctest/doctest.h>
+
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
@@ -187,5 +189,14 @@ struct Fixture {
 
   std::mt19937 random_;
 };
+
+/// Infinite where `a` has what is not finite.
+inline double largest_difference(const std::vector<float>& a, const std::vector<float>& b) {
+  REQUIRE(a.size() == b.size());
+  double largest = 0;
+  for (size_t i = 0; i < a.size(); i++)
+    largest = std::max(largest, std::isfinite(a[i]) ? std::fabs(double{a[i]} - b[i]) : INFINITY);
+  return largest;
+}
 
 }  // namespace sightline::attention::test

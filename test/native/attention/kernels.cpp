@@ -10,6 +10,7 @@
 using namespace sightline::attention;
 using test::Case;
 using test::Fixture;
+using test::largest_difference;
 
 namespace {
 
@@ -31,14 +32,6 @@ std::vector<float> expect(Fixture& fixture) {
   std::vector<float> out;
   attend_reference(fixture.problem(out));
   return out;
-}
-
-double largest_difference(const std::vector<float>& a, const std::vector<float>& b) {
-  REQUIRE(a.size() == b.size());
-  double largest = 0;
-  for (size_t i = 0; i < a.size(); i++)
-    largest = std::max(largest, std::isfinite(a[i]) ? std::fabs(double{a[i]} - b[i]) : INFINITY);
-  return largest;
 }
 
 void each_kernel(auto&& visit) {

@@ -16,6 +16,7 @@ using namespace sightline::attention::cuda;
 using test::Case;
 using test::DeviceMemory;
 using test::Fixture;
+using test::largest_difference;
 
 namespace {
 
@@ -115,14 +116,6 @@ Outcome launch(Fixture& fixture, emulator::Machine& machine, Way way, int splits
 std::vector<float> run(Fixture& fixture, Way way, uint32_t seed, int splits) {
   emulator::Machine machine({seed});
   return launch(fixture, machine, way, splits).out;
-}
-
-double largest_difference(const std::vector<float>& a, const std::vector<float>& b) {
-  REQUIRE(a.size() == b.size());
-  double largest = 0;
-  for (size_t i = 0; i < a.size(); i++)
-    largest = std::max(largest, std::isfinite(a[i]) ? std::fabs(double{a[i]} - b[i]) : INFINITY);
-  return largest;
 }
 
 // Queries, weights and what folds into them are rounded to halves, 2^-12 of each. With normal

@@ -96,8 +96,6 @@ Fiber::~Fiber() {
   if (context_->thread != nullptr) __tsan_destroy_fiber(context_->thread);
 }
 
-Fiber* Fiber::current() { return running; }
-
 void Fiber::prepare(Body body, void* argument) {
   body_ = body;
   argument_ = argument;

@@ -43,9 +43,6 @@ class Fiber {
   /// Suspends the fiber that runs; resume() of it returns.
   static void suspend();
 
-  /// The fiber that runs, or null in the scheduler.
-  static Fiber* current();
-
  private:
   struct Context;
   static void enter();
