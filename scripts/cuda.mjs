@@ -12,8 +12,9 @@ export const architectures = [75, 80, 86, 89, 90, 100, 120];
 const sourceOptions = {
   append: [],
   attend: [],
-  // Bit by bit what the CPU's encoders give.
+  // Bit by bit what the CPU's encoders and decoders give.
   code: ['-fmad=false'],
+  restore: ['-fmad=false'],
 };
 export const kernelSources = Object.keys(sourceOptions);
 

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cassert>
-#include <cstring>
 #include <functional>
 #include <utility>
 
@@ -213,9 +212,7 @@ bool Layer::reopen(int32_t length) {
   std::byte* slot = common_.pool.allocate(slot_bytes(geometry_, plain));
   if (slot == nullptr) return false;
   plain.data = slot;
-  for (const Side side : {Side::keys, Side::values})
-    for (int32_t head = 0; head < geometry_.kv_heads; head++)
-      recode(geometry_, b.first, b.copies[0], plain, side, head);
+  common_.pool.memory().recode(geometry_, b.first, b.copies[0], plain);
   add_copy(index, plain, 0);
   drop_copy(index, 0);
   count_tokens(index, -1);
@@ -235,7 +232,7 @@ void Layer::compact() {
     if (lowest == nullptr) return false;
     std::byte* freed = writable(b.copies[0].data);
     if (std::less<>{}(lowest, freed)) {
-      std::memcpy(lowest, freed, bytes);
+      common_.pool.memory().copy(lowest, freed, bytes);
       b.copies[0].data = std::exchange(lowest, freed);
     }
     common_.pool.release(lowest, bytes);
@@ -275,10 +272,8 @@ bool Layer::adopt(const Block& saved, Entry saved_entry) {
     const size_t bytes = slot_bytes(geometry_, copy);
     std::byte* slot = common_.pool.allocate(bytes);
     if (slot == nullptr) return false;
-    std::memcpy(slot, copy.data, bytes);
-    copy.data = slot;
-    if (copy.positions != nullptr)
-      copy.positions = attention::at_offset<int32_t>(slot, parts_bytes(geometry_, copy));
+    common_.pool.memory().bring(geometry_, copy, slot);
+    copy = moved_to(geometry_, copy, slot);
   }
   Block b;
   b.first = saved.first;

@@ -49,6 +49,21 @@ struct Entry {
   std::vector<float> held_mass;  // as it was at the length held
 };
 
+/// Rows of a step that go to one FP16 copy, from its token `at` on.
+struct Segment {
+  const attention::Copy* copy;
+  int32_t at;
+  int32_t first;  // row of the step
+  int32_t count;
+};
+
+/// A copy to be coded from another of the same block, which starts at position `first`.
+struct Recoding {
+  int32_t first;
+  const attention::Copy* from;
+  const attention::Copy* to;
+};
+
 class Layer {
  public:
   Layer(Common& common, int32_t index);
@@ -63,6 +78,11 @@ class Layer {
   const std::vector<Level>& ladder() const { return ladder_; }
 
   [[nodiscard]] Status begin(int32_t first, int32_t count);
+  /// What `store` does, in this order: visit(const Segment&), visit(const Recoding&).
+  template <typename Visit>
+  void each_segment(Visit visit) const;
+  template <typename Visit>
+  void each_recoding(Visit visit) const;
   void store(Side side, int32_t kv_head, attention::Rows rows);
   void commit();
   void abandon();
@@ -132,7 +152,7 @@ class Layer {
   const attention::Block& next_block_at(int32_t level) const;
   [[nodiscard]] bool raise(int32_t level);
   Selection selection(int32_t index) const;
-  void code(const Job& job, Side side, int32_t kv_head) const;
+  int32_t rank_of(const attention::Copy& copy) const;
 
   void open_mass(int32_t end);
   void add_mass();
@@ -164,5 +184,26 @@ class Layer {
   int64_t dropped_ = 0;
   int64_t degraded_ = 0;
 };
+
+template <typename Visit>
+void Layer::each_segment(Visit visit) const {
+  const int32_t end = length_ + pending_;
+  for (int32_t at = length_; at < end;) {
+    const attention::Block& b = block(block_at(at));
+    const int32_t to = std::min(b.end(), end);
+    visit(Segment{&b.copies[0], at - b.first, at - length_, to - at});
+    at = to;
+  }
+}
+
+template <typename Visit>
+void Layer::each_recoding(Visit visit) const {
+  for (const Job& job : jobs_) {
+    const attention::Block& b = block(job.block);
+    const attention::Copy& from = b.copies[static_cast<size_t>(job.copy) - 1];
+    const attention::Copy& to = b.copies[static_cast<size_t>(job.copy)];
+    if (to.data != nullptr && to.data != from.data) visit(Recoding{b.first, &from, &to});
+  }
+}
 
 }  // namespace sightline::cache

@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <cassert>
-#include <cstring>
 
 #include "attention/format/format.h"
 #include "cache/layer.h"
@@ -61,7 +60,7 @@ bool Layer::own_last_block() {
   if (!common_.pool.is_shared(copy.data, bytes)) return true;
   std::byte* own = common_.pool.allocate(bytes);
   if (own == nullptr) return false;
-  std::memcpy(own, copy.data, bytes);
+  common_.pool.memory().copy(own, copy.data, bytes);
   common_.pool.release(copy.data, bytes);
   copy.data = own;
   return true;
@@ -110,12 +109,7 @@ bool Layer::raise(int32_t level) {
     next.tier = *form;
     const Selection kept = selection(index);
     next.capacity = next.tokens = kept.count;
-    if (next.tier.k == Format::lowrank) {
-      const Policy& policy = common_.policy;
-      next.rank = static_cast<int16_t>(
-          std::min(policy.rank > 0 ? policy.rank : rank_for(geometry_, last, policy.energy),
-                   geometry_.head_dim));
-    }
+    if (next.tier.k == Format::lowrank) next.rank = static_cast<int16_t>(rank_of(last));
     if (next.tier == last.tier && kept.tokens.empty()) {
       next.data = last.data;
     } else {
@@ -125,16 +119,25 @@ bool Layer::raise(int32_t level) {
       if (slot == nullptr) return false;
       next.data = slot;
       if (!kept.tokens.empty()) {
-        auto* positions = attention::at_offset<int32_t>(slot, parts);
-        std::transform(kept.tokens.begin(), kept.tokens.end(), positions,
-                       [&](int32_t token) { return b.first + token; });
-        next.positions = positions;
+        std::vector<int32_t> positions = kept.tokens;
+        for (int32_t& position : positions) position += b.first;
+        common_.pool.memory().write(slot + parts, positions.data(),
+                                    positions.size() * sizeof(int32_t));
+        next.positions = attention::at_offset<int32_t>(slot, parts);
       }
     }
   }
   add_copy(index, next, level);
   jobs_.push_back({index, block(index).count - 1});
   return true;
+}
+
+int32_t Layer::rank_of(const Copy& copy) const {
+  const Policy& policy = common_.policy;
+  if (policy.rank > 0) return std::min(policy.rank, geometry_.head_dim);
+  std::vector<std::byte> room;
+  const Copy local = common_.pool.memory().local(geometry_, copy, room);
+  return std::min(rank_for(geometry_, local, policy.energy), geometry_.head_dim);
 }
 
 /// The tokens of a block that are kept; none listed where all are.
@@ -156,26 +159,15 @@ Selection Layer::selection(int32_t index) const {
 void Layer::store(Side side, int32_t kv_head, attention::Rows rows) {
   assert(rows.count == pending_);
   const auto store_side = side == Side::keys ? attention::store_keys : attention::store_values;
-  const int32_t end = length_ + rows.count;
-  for (int32_t at = length_; at < end;) {
-    const Block& b = block(block_at(at));
-    const Copy& copy = b.copies[0];
-    const int32_t to = std::min(b.end(), end);
-    const attention::Rows part{rows.data + rows.stride * static_cast<size_t>(at - length_),
-                               rows.stride, to - at};
-    store_side(halves_at(side_of(geometry_, copy, side, kv_head)), copy.extent(geometry_.head_dim),
-               at - b.first, part);
-    at = to;
-  }
-  for (const Job& job : jobs_) code(job, side, kv_head);
-}
-
-void Layer::code(const Job& job, Side side, int32_t kv_head) const {
-  const Block& b = block(job.block);
-  const Copy& from = b.copies[static_cast<size_t>(job.copy) - 1];
-  const Copy& to = b.copies[static_cast<size_t>(job.copy)];
-  if (to.data != nullptr && to.data != from.data)
-    recode(geometry_, b.first, from, to, side, kv_head);
+  each_segment([&](const Segment& segment) {
+    const attention::Rows part{rows.data + rows.stride * static_cast<size_t>(segment.first),
+                               rows.stride, segment.count};
+    store_side(halves_at(side_of(geometry_, *segment.copy, side, kv_head)),
+               segment.copy->extent(geometry_.head_dim), segment.at, part);
+  });
+  each_recoding([&](const Recoding& coding) {
+    recode(geometry_, coding.first, *coding.from, *coding.to, side, kv_head);
+  });
 }
 
 void Layer::commit() {
@@ -213,8 +205,9 @@ Status Layer::settle(int32_t end) {
   for (int32_t level = 1; level < static_cast<int32_t>(ladder_.size()); level++) {
     while (is_due(level, end) && next_block_at(level).tokens == kBlockTokens) {
       if (!raise(level)) return Status::exhausted;
-      for (const Side side : {Side::keys, Side::values})
-        for (int32_t head = 0; head < geometry_.kv_heads; head++) code(jobs_.back(), side, head);
+      each_recoding([&](const Recoding& coding) {
+        common_.pool.memory().recode(geometry_, coding.first, *coding.from, *coding.to);
+      });
       const auto [index, which] = jobs_.back();
       jobs_.clear();
       int32_t& from = block(index).copies[static_cast<size_t>(which)].from;

@@ -4,8 +4,6 @@
 #include <cassert>
 #include <functional>
 
-#include "cache/pages.h"
-
 namespace sightline::cache {
 namespace {
 
@@ -23,16 +21,15 @@ constexpr size_t rounded_up(size_t value, size_t step) { return (value + step - 
 
 Pool::~Pool() {
   for (auto& [slot_bytes, slabs] : sizes_)
-    for (auto& [address, slab] : slabs) give_pages(slab.pages, slab.page_bytes);
+    for (auto& [address, slab] : slabs) memory_.give(slab.pages, slab.page_bytes);
 }
 
 Pool::Slab* Pool::grow(size_t slot_bytes) {
   const size_t wanted = std::clamp(reserved_ / kSlabShare, kSmallestSlab, kLargestSlab);
   const size_t stride = rounded_up(slot_bytes, kSlotAlignment);
-  const size_t page = wanted < kHugePageBytes / 2 ? page_size() : kHugePageBytes;
-  const size_t page_bytes = rounded_up(std::max(wanted / stride, size_t{1}) * stride, page);
+  const size_t page_bytes = memory_.rounded_up(std::max(wanted / stride, size_t{1}) * stride);
   const auto slots = static_cast<uint32_t>(page_bytes / stride);
-  std::byte* pages = take_pages(page_bytes);
+  std::byte* pages = memory_.take(page_bytes);
   if (pages == nullptr) return nullptr;
   reserved_ += page_bytes;
   Slab slab{pages, page_bytes, std::vector<uint32_t>(slots, 0), {}};
@@ -91,7 +88,7 @@ void Pool::release(const std::byte* slot, size_t bytes) {
   used_ -= bytes;
   if (slab.free.size() == slab.references.size()) {
     reserved_ -= slab.page_bytes;
-    give_pages(slab.pages, slab.page_bytes);
+    memory_.give(slab.pages, slab.page_bytes);
     sizes_[bytes].erase(place.slab);
   }
 }

@@ -114,9 +114,14 @@ SnapshotResult save_snapshot(const std::filesystem::path& path, const Sequence& 
   head.pad();
   write(head.bytes());
   write(description);
-  for (int32_t i = 0; i < sequence.layers() && !error; i++)
-    for (const Block& block : sequence.blocks(i))
-      write({last_copy(block).data, slot_bytes(sequence.layer(i).geometry(), last_copy(block))});
+  std::vector<std::byte> room;
+  for (int32_t i = 0; i < sequence.layers() && !error; i++) {
+    const Geometry geometry = sequence.layer(i).geometry();
+    for (const Block& block : sequence.blocks(i)) {
+      const Copy local = sequence.memory().local(geometry, last_copy(block), room);
+      write({local.data, slot_bytes(geometry, local)});
+    }
+  }
   Writer checksum;
   checksum.put(hash.value());
   if (!error) file.write(checksum.bytes(), error);

@@ -85,7 +85,8 @@ void CacheBuffer::read_row(CacheTensor tensor, int32_t row, std::vector<uint16_t
   const auto element = tensor.keys ? attention::key_at : attention::value_at;
   for (const attention::Block& block : cache_->blocks(tensor.layer)) {
     if (row < block.first || row >= block.end()) continue;
-    const attention::Copy& copy = block.copies[0];
+    std::vector<std::byte> room;
+    const attention::Copy copy = cache_->memory().local(geometry->second, block.copies[0], room);
     for (int head = 0; head < kv_heads; head++) {
       const auto token = index_of(block, copy, head, row);
       uint16_t* elements = halves.data() + head * head_dim;
@@ -100,8 +101,11 @@ void CacheBuffer::read_row(CacheTensor tensor, int32_t row, std::vector<uint16_t
 bool CacheBuffer::has_row(int32_t layer, int32_t row) const {
   for (const attention::Block& block : cache_->blocks(layer)) {
     if (row < block.first || row >= block.end()) continue;
-    for (int head = 0; head < geometry_.at(layer).kv_heads; head++)
-      if (!index_of(block, block.copies[0], head, row)) return false;
+    std::vector<std::byte> room;
+    const cache::Geometry geometry = geometry_.at(layer);
+    const attention::Copy copy = cache_->memory().local(geometry, block.copies[0], room);
+    for (int head = 0; head < geometry.kv_heads; head++)
+      if (!index_of(block, copy, head, row)) return false;
     return true;
   }
   return false;

@@ -21,6 +21,7 @@ const registerBounds: Readonly<Record<string, number>> = {
   prefill_96: 255,
   prefill_128: 255,
   prefill_256: 255,
+  restore_blocks: 128,
 };
 
 interface Resources {

@@ -1,4 +1,5 @@
-// Codes blocks that leave the window: keys or values of one KV head from FP16 to another format.
+// Codes blocks that leave the window: keys or values of one KV head from FP16 to another format, or
+// copies them where they have it.
 // Compiled without contraction of products and sums, which the CPU's encoders do not have either.
 
 #include "attention/cuda/code.h"
@@ -151,8 +152,18 @@ struct Slice {
   }
 };
 
+__device__ void copy(const CodeJob& job) {
+  const int words = (job.copied_bytes + 3) / 4;
+  const int from = words * static_cast<int>(block_index().x) / kSlices;
+  const int to = words * (static_cast<int>(block_index().x) + 1) / kSlices;
+  for (int i = from + static_cast<int>(thread_index().x); i < to; i += kCodeThreads)
+    write(reinterpret_cast<uint32_t*>(job.coded) + i,
+          read(reinterpret_cast<const uint32_t*>(job.halves) + i));
+}
+
 __device__ void code(const CodeArguments& arguments) {
   const CodeJob job = read(arguments.jobs + block_index().y);
+  if (job.copied_bytes > 0) return copy(job);
   const int first = static_cast<int>(block_index().x) * kSliceTokens;
   if (first >= job.capacity) return;
   auto* elements = reinterpret_cast<float*>(dynamic_shared());

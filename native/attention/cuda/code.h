@@ -1,5 +1,5 @@
 #pragma once
-// The coding kernel's launch: grid (slices, jobs), kCodeThreads threads, shared memory by head
+// The coding kernel's launch: grid (kSlices, jobs), kCodeThreads threads, shared memory by head
 // size. It gives the codes of the CPU's encoders (format/), bit by bit.
 
 #include <cstddef>
@@ -13,6 +13,7 @@ inline constexpr int kCodeThreads = 128;
 
 /// Tokens that one thread block codes.
 inline constexpr int kSliceTokens = 32;
+inline constexpr int kSlices = kBlockTokens / kSliceTokens;
 
 /// One KV head's keys or values, both in the layouts of panels.h.
 struct CodeJob {
@@ -21,7 +22,8 @@ struct CodeJob {
   int32_t head_dim;
   int32_t capacity;  // of both
   int32_t tokens;
-  Format format;  // fp8, int8, int4 or int2
+  int32_t copied_bytes;  // of a source that has the format already, else 0
+  Format format;         // fp8, int8, int4 or int2
   bool keys;
 };
 

@@ -1,5 +1,3 @@
-#include "attention/cuda/code.h"
-
 #include <doctest/doctest.h>
 
 #include <cmath>
@@ -8,6 +6,7 @@
 
 #include "attention/cuda/emulator/kernels.h"
 #include "attention/cuda/emulator/machine.h"
+#include "attention/cuda/recode.h"
 #include "attention/cuda/transfer.h"
 #include "attention/format/access.h"
 #include "attention/format/format.h"
@@ -53,28 +52,42 @@ std::vector<std::byte> halves_part(const Extent& extent, Kind kind, uint32_t see
   return part;
 }
 
-/// What the kernel makes of a part, in the CPU's layout.
-std::vector<std::byte> coded_by_kernel(Tier tier, const Extent& extent,
-                                       const std::vector<std::byte>& halves, uint32_t seed) {
-  DeviceMemory<std::byte> source(halves.size());
-  std::ranges::copy(halves, source.data());
-  to_words({}, extent, source.all());
-  DeviceMemory<std::byte> target(part_bytes(tier, extent));
-  const auto job = [&](bool keys) {
-    return CodeJob{.halves = source.data() + (keys ? 0 : values_offset({}, extent)),
-                   .coded = target.data() + (keys ? 0 : values_offset(tier, extent)),
-                   .head_dim = extent.head_dim,
-                   .capacity = extent.capacity,
-                   .tokens = extent.tokens,
-                   .format = keys ? tier.k : tier.v,
-                   .keys = keys};
+/// What the kernels make of a part, in the CPU's layout. `kept`: positions of the tokens wanted,
+/// `first` being the block's.
+std::vector<std::byte> recoded_by_kernels(Tier from, const Extent& source_extent, Tier to,
+                                          const Extent& extent, const std::vector<std::byte>& given,
+                                          uint32_t seed, int32_t first = 0,
+                                          const int32_t* kept = nullptr) {
+  DeviceMemory<std::byte> source(given.size());
+  std::ranges::copy(given, source.data());
+  to_words(from, source_extent, source.all());
+  DeviceMemory<std::byte> target(part_bytes(to, extent));
+  const auto copy_of = [](const DeviceMemory<std::byte>& memory, Tier tier, const Extent& size) {
+    Copy copy;
+    copy.data = const_cast<DeviceMemory<std::byte>&>(memory).data();
+    copy.tier = tier;
+    copy.capacity = size.capacity;
+    copy.tokens = size.tokens;
+    return copy;
   };
-  const CodeJob jobs[] = {job(true), job(false)};
+  Copy result = copy_of(target, to, extent);
+  result.positions = kept;
+  RecodeJobs jobs;
+  jobs.add(1, extent.head_dim, first, copy_of(source, from, source_extent), result);
+  DeviceMemory<std::byte> scratch(jobs.scratch_bytes());
+  jobs.place_scratch(scratch.data());
   emulator::Machine machine({seed});
-  const auto slices = static_cast<unsigned>((kBlockTokens + kSliceTokens - 1) / kSliceTokens);
-  machine.run({{slices, 2, 1}, {kCodeThreads, 1, 1}, code_shared_bytes(extent.head_dim)},
-              [&] { code_blocks({jobs}); });
-  from_words(tier, extent, target.all());
+  if (!jobs.restores().empty())
+    machine.run({{kRestoreSlices, static_cast<unsigned>(jobs.restores().size()), 1},
+                 {kRestoreThreads, 1, 1},
+                 restore_shared_bytes(extent.head_dim)},
+                [&] { restore_blocks({jobs.restores().data()}); });
+  if (!jobs.codes().empty())
+    machine.run({{kSlices, static_cast<unsigned>(jobs.codes().size()), 1},
+                 {kCodeThreads, 1, 1},
+                 code_shared_bytes(extent.head_dim)},
+                [&] { code_blocks({jobs.codes().data()}); });
+  from_words(to, extent, target.all());
   return {target.all().begin(), target.all().end()};
 }
 
@@ -84,6 +97,15 @@ std::vector<std::byte> coded_by_cpu(Tier tier, const Extent& extent,
   encode_keys(tier.k, at_offset<uint16_t>(halves.data(), 0), part.data(), extent);
   encode_values(tier.v, at_offset<uint16_t>(halves.data(), values_offset({}, extent)),
                 part.data() + values_offset(tier, extent), extent);
+  return part;
+}
+
+std::vector<std::byte> restored_by_cpu(Tier tier, const Extent& extent,
+                                       const std::vector<std::byte>& coded) {
+  std::vector<std::byte> part(part_bytes({}, extent));
+  decode_keys(tier.k, coded.data(), at_offset<uint16_t>(part.data(), 0), extent);
+  decode_values(tier.v, coded.data() + values_offset(tier, extent),
+                at_offset<uint16_t>(part.data(), values_offset({}, extent)), extent);
   return part;
 }
 
@@ -107,9 +129,76 @@ TEST_CASE("coding gives the CPU's codes, bit by bit") {
         const Extent extent =
             is_whole ? Extent{head_dim, kBlockTokens, kBlockTokens} : Extent{head_dim, 48, 35};
         const auto halves = halves_part(extent, kind, ++seed);
-        CHECK(coded_by_kernel(tier, extent, halves, seed % 6) ==
+        CHECK(recoded_by_kernels({}, extent, tier, extent, halves, seed % 6) ==
               coded_by_cpu(tier, extent, halves));
       }
+    }
+  }
+}
+
+TEST_CASE("restoring gives the halves of the CPU's decoders, bit by bit") {
+  uint32_t seed = 0;
+  for (const Tier tier : kTiers) {
+    for (const int head_dim : {64, 80, 96, 128, 256}) {
+      for (const Kind kind : {Kind::normal, Kind::offset, Kind::tiny, Kind::large}) {
+        CAPTURE(name_of(tier));
+        CAPTURE(head_dim);
+        CAPTURE(static_cast<int>(kind));
+        const Extent extent{head_dim, kBlockTokens, kBlockTokens};
+        const auto coded = coded_by_cpu(tier, extent, halves_part(extent, kind, ++seed));
+        CHECK(recoded_by_kernels(tier, extent, {}, extent, coded, seed % 6) ==
+              restored_by_cpu(tier, extent, coded));
+      }
+    }
+  }
+}
+
+TEST_CASE("a coded block passes to another form by what it decodes to, or as it is") {
+  const Tier kInt8{Format::int8, Format::int8}, kK8V4{Format::int8, Format::int4},
+      kInt4{Format::int4, Format::int4}, kK4V2{Format::int4, Format::int2};
+  uint32_t seed = 0;
+  for (const auto& [from, to] :
+       {std::pair{kInt8, kK8V4}, {kK8V4, kInt4}, {kInt8, kInt4}, {kInt4, kK4V2}}) {
+    for (const int head_dim : {64, 80, 128}) {
+      CAPTURE(name_of(from));
+      CAPTURE(name_of(to));
+      const Extent extent{head_dim, kBlockTokens, kBlockTokens};
+      const auto coded = coded_by_cpu(from, extent, halves_part(extent, Kind::offset, ++seed));
+      auto expected = coded_by_cpu(to, extent, restored_by_cpu(from, extent, coded));
+      // What has its form already stays byte by byte what it is.
+      if (from.k == to.k) std::copy_n(coded.begin(), key_bytes(from.k, extent), expected.begin());
+      if (from.v == to.v)
+        std::copy_n(coded.begin() + static_cast<ptrdiff_t>(values_offset(from, extent)),
+                    value_bytes(from.v, extent),
+                    expected.begin() + static_cast<ptrdiff_t>(values_offset(to, extent)));
+      CHECK(recoded_by_kernels(from, extent, to, extent, coded, seed % 6) == expected);
+    }
+  }
+}
+
+TEST_CASE("of a block that loses tokens the others are gathered and coded") {
+  constexpr int32_t kFirst = 1040;
+  uint32_t seed = 0;
+  for (const Tier tier : {kTiers[0], kTiers[1], Tier{}}) {
+    for (const int head_dim : {64, 96}) {
+      CAPTURE(name_of(tier));
+      const Extent whole{head_dim, kBlockTokens, kBlockTokens}, extent{head_dim, 48, 48};
+      const auto halves = halves_part(whole, Kind::normal, ++seed);
+      std::vector<int32_t> kept;
+      for (int t = 0; t < extent.tokens; t++) kept.push_back(kFirst + t * 8 / 3 + t % 2);
+      std::vector<std::byte> gathered(part_bytes({}, extent));
+      const auto each = [&](size_t from_offset, size_t to_offset, auto index) {
+        for (int t = 0; t < extent.tokens; t++)
+          for (int c = 0; c < head_dim; c++)
+            at_offset<uint16_t>(gathered.data(), to_offset)[index(extent, t, c)] =
+                at_offset<uint16_t>(
+                    halves.data(),
+                    from_offset)[index(whole, kept[static_cast<size_t>(t)] - kFirst, c)];
+      };
+      each(0, 0, key_index);
+      each(values_offset({}, whole), values_offset({}, extent), value_index);
+      CHECK(recoded_by_kernels({}, whole, tier, extent, halves, seed % 6, kFirst, kept.data()) ==
+            (tier == Tier{} ? gathered : coded_by_cpu(tier, extent, gathered)));
     }
   }
 }
