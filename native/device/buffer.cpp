@@ -18,6 +18,7 @@ constexpr size_t kStandInBytes = 64;
 struct Buffer {
   Implementation& device;
   ggml_backend_buffer_t inner;
+  bool is_here;                        // whether its data can be read where it is
   std::unique_ptr<CacheBuffer> cache;  // null: none of its tensors is a cache of ours
 };
 
@@ -93,7 +94,18 @@ ggml_status buffer_init_tensor(ggml_backend_buffer_t buffer, ggml_tensor* tensor
     }
     device.passed[tensor->name] = ggml_nbytes(tensor);
   }
+  self.inner->usage = buffer->usage;  // what it is for decides about padding
   return ggml_backend_buffer_init_tensor(self.inner, tensor);
+}
+
+/// Takes note of what graphs are prepared from, while it passes.
+void note_input(Buffer& self, ggml_backend_buffer_t buffer, const ggml_tensor* tensor,
+                const void* data, size_t offset, size_t size) {
+  if (buffer->usage == GGML_BACKEND_BUFFER_USAGE_WEIGHTS || tensor->op != GGML_OP_NONE ||
+      tensor->view_src != nullptr || offset != 0 || size != ggml_nbytes(tensor))
+    return;
+  const std::lock_guard lock(self.device.mutex);
+  self.device.inputs.note(tensor, data);
 }
 
 void buffer_set(ggml_backend_buffer_t buffer, ggml_tensor* tensor, const void* data, size_t offset,
@@ -105,6 +117,7 @@ void buffer_set(ggml_backend_buffer_t buffer, ggml_tensor* tensor, const void* d
     cache->set(tensor, data, offset, size, self.device.inner_type());
     if (cache->holder() != before) log_given_up(*cache, "its contents were replaced");
   } else {
+    if (!self.is_here) note_input(self, buffer, tensor, data, offset, size);
     self.inner->iface.set_tensor(self.inner, tensor, data, offset, size);
   }
 }
@@ -168,7 +181,8 @@ const char* type_name(ggml_backend_buffer_type_t) { return kName; }
 ggml_backend_buffer_t type_allocate(ggml_backend_buffer_type_t type, size_t size) {
   ggml_backend_buffer_t inner = ggml_backend_buft_alloc_buffer(of(type).inner_type(), size);
   if (inner == nullptr) return nullptr;
-  return ggml_backend_buffer_init(type, kBuffer, new Buffer{of(type), inner, nullptr},
+  const bool is_here = ggml_backend_buffer_is_host(inner);
+  return ggml_backend_buffer_init(type, kBuffer, new Buffer{of(type), inner, is_here, nullptr},
                                   ggml_backend_buffer_get_size(inner));
 }
 
@@ -211,6 +225,14 @@ void make_buffer_types(Implementation& device) {
     type->device = &device.device;
     type->context = &device;
   }
+}
+
+ggml_tensor inner_tensor(const ggml_tensor* tensor) {
+  ggml_tensor copy = *tensor;
+  copy.buffer = root(tensor)->buffer;
+  copy.view_src = nullptr;
+  if (copy.buffer->iface.free_buffer == buffer_free) copy.buffer = of(copy.buffer).inner;
+  return copy;
 }
 
 CacheBuffer* cache_buffer(const ggml_tensor* tensor) {

@@ -188,8 +188,10 @@ bool CacheBuffer::tell_dropped() {
   return true;
 }
 
-/// What restoring a saved state does: whole rows that follow what there is, keys, then values.
+/// What restoring a saved state does: whole rows that follow what there is, keys, then values. Only
+/// where the cache lies in the system's memory.
 bool CacheBuffer::append(const ggml_tensor* tensor, const void* data, size_t offset, size_t size) {
+  if (&cache_->memory() != &cache::system_memory()) return false;
   const ggml_tensor* whole = root(tensor);
   const CacheTensor cached = *plain_cache(whole);
   const size_t at = whole_offset(tensor, offset);

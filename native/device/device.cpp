@@ -4,6 +4,8 @@
 #include <new>
 #include <string>
 
+#include "device/cpu_run.h"
+#include "device/cuda_run.h"
 #include "device/implementation.h"
 #include "device/step.h"
 #include "ggml-cpu.h"
@@ -30,8 +32,11 @@ Implementation& of(ggml_backend_dev_t device) {
 struct Backend {
   Implementation* device;
   ggml_backend_t inner;
-  int threads;  // at most so many run our operations
-  attention::cpu::Workspace workspace;
+  int threads = 0;  // at most so many run our operations
+  attention::cpu::Workspace workspace{};
+  std::optional<CudaContext> cuda{};  // on a GPU
+  ggml_abort_callback aborts = nullptr;
+  void* aborts_data = nullptr;
 };
 
 Backend& of(ggml_backend_t backend) { return *static_cast<Backend*>(backend->context); }
@@ -39,8 +44,10 @@ Backend& of(ggml_backend_t backend) { return *static_cast<Backend*>(backend->con
 const char* backend_name(ggml_backend_t) { return kName; }
 
 void backend_free(ggml_backend_t backend) {
-  ggml_backend_free(of(backend).inner);
+  ggml_backend_t inner = of(backend).inner;
+  if (inner->iface.synchronize != nullptr) ggml_backend_synchronize(inner);
   delete static_cast<Backend*>(backend->context);
+  ggml_backend_free(inner);
   delete backend;
 }
 
@@ -71,11 +78,11 @@ void relocate(const ggml_cgraph* graph, const CacheBuffer& cache) {
 }
 
 /// Whether a graph attends to rows of a cache that was given up after they had been dropped.
-bool reads_missing(const ggml_cgraph* graph, CacheBuffer& cache) {
+bool reads_missing(const Inputs& inputs, const ggml_cgraph* graph, CacheBuffer& cache) {
   for (int i = 0; i < graph->n_nodes && cache.any_missing(); i++) {
     const ggml_tensor* node = graph->nodes[i];
     if (node->op == GGML_OP_SET_ROWS && cache.holds(node)) {
-      for (const int64_t row : row_numbers(node->src[1])) cache.note_write(row);
+      for (const int64_t row : inputs.row_numbers(node->src[1])) cache.note_write(row);
     } else if (node->op == GGML_OP_FLASH_ATTN_EXT && cache.holds(node->src[1])) {
       const auto missing = [&](int64_t row) { return cache.is_missing(row); };
       if (sees(node->src[3], node->src[0]->ne[1], node->src[1]->ne[1], missing)) return true;
@@ -113,7 +120,7 @@ Failure prepare(Implementation& device, ggml_cgraph* graph, Step& step) {
         break;
       case CacheBuffer::Holder::theirs:
         relocate(graph, *cache);
-        if (reads_missing(graph, *cache)) failure = Failure::tokens_missing;
+        if (reads_missing(device.inputs, graph, *cache)) failure = Failure::tokens_missing;
         break;
       case CacheBuffer::Holder::lost:
         failure = Failure::tokens_missing;
@@ -123,33 +130,83 @@ Failure prepare(Implementation& device, ggml_cgraph* graph, Step& step) {
   return failure;
 }
 
+bool takes_any_head_dim(int) { return true; }
+
+/// Runs a graph that was prepared. On a GPU it is only put into its queue.
+ggml_status run(Backend& self, const Step& step, ggml_cgraph* graph) {
+  if (!self.cuda) {
+    const CpuRun run({*self.device->kernel, self.workspace, self.threads}, step);
+    return ggml_backend_graph_compute(self.inner, graph);
+  }
+  if (step.appends().empty() && step.attentions().empty())
+    return ggml_backend_graph_compute_async(self.inner, graph);
+  CudaRun run(*self.cuda, step, graph);
+  return run.submit([&] { return self.aborts != nullptr && self.aborts(self.aborts_data); });
+}
+
 ggml_status backend_compute(ggml_backend_t backend, ggml_cgraph* graph) try {
   Backend& self = of(backend);
   Implementation& device = *self.device;
   std::unique_lock lock(device.mutex);  // outlives the step
   if (device.pretends) return GGML_STATUS_SUCCESS;
-  Step step({*device.kernel, self.workspace, self.threads, !device.options.gives_up});
-  device.failure = prepare(device, graph, step);
-  switch (device.failure) {
-    case Failure::none:
-      break;
-    case Failure::cache_exhausted:
-      GGML_LOG_ERROR("%s: no room for more tokens in the cache: %zu bytes in use, bound %zu\n",
-                     kName, device.pool->used(), device.pool->budget());
-      return GGML_STATUS_ALLOC_FAILED;
-    case Failure::tokens_missing:
-      GGML_LOG_ERROR("%s: the graph reads tokens that the cache no longer has\n", kName);
-      return GGML_STATUS_FAILED;
-    case Failure::unsupported_operation:
-      return GGML_STATUS_FAILED;
+  Step step({device.inputs, self.cuda ? attention::cuda::Plan::is_possible : takes_any_head_dim,
+             !device.options.gives_up});
+  device.failure_text.clear();
+  try {
+    device.failure = prepare(device, graph, step);
+    switch (device.failure) {
+      case Failure::none:
+        break;
+      case Failure::cache_exhausted:
+        GGML_LOG_ERROR("%s: no room for more tokens in the cache: %zu bytes in use, bound %zu\n",
+                       kName, device.pool->used(), device.pool->budget());
+        return GGML_STATUS_ALLOC_FAILED;
+      case Failure::tokens_missing:
+        GGML_LOG_ERROR("%s: the graph reads tokens that the cache no longer has\n", kName);
+        return GGML_STATUS_FAILED;
+      case Failure::unsupported_operation:
+      case Failure::gpu_failed:
+        return GGML_STATUS_FAILED;
+    }
+    lock.unlock();
+    const ggml_status status = run(self, step, graph);
+    lock.lock();
+    if (status == GGML_STATUS_SUCCESS) step.finish();
+    return status;
+  } catch (const attention::cuda::DriverError& error) {
+    if (!lock.owns_lock()) lock.lock();
+    GGML_LOG_ERROR("%s: %s\n", kName, error.what());
+    device.failure = Failure::gpu_failed;
+    device.failure_text = error.what();
+    const bool lacks_memory = error.status() == attention::cuda::kOutOfMemory;
+    return lacks_memory ? GGML_STATUS_ALLOC_FAILED : GGML_STATUS_FAILED;
   }
-  lock.unlock();
-  const ggml_status status = ggml_backend_graph_compute(self.inner, graph);
-  lock.lock();
-  if (status == GGML_STATUS_SUCCESS) step.finish();
-  return status;
 } catch (const std::bad_alloc&) {
   return GGML_STATUS_ALLOC_FAILED;
+}
+
+// What a GPU's backend does besides: the inner one's, on tensors in buffers of its own.
+
+void backend_set_async(ggml_backend_t backend, ggml_tensor* tensor, const void* data, size_t offset,
+                       size_t size) {
+  ggml_tensor inner = inner_tensor(tensor);
+  ggml_backend_tensor_set_async(of(backend).inner, &inner, data, offset, size);
+}
+
+void backend_get_async(ggml_backend_t backend, const ggml_tensor* tensor, void* data, size_t offset,
+                       size_t size) {
+  const ggml_tensor inner = inner_tensor(tensor);
+  ggml_backend_tensor_get_async(of(backend).inner, &inner, data, offset, size);
+}
+
+void backend_synchronize(ggml_backend_t backend) { ggml_backend_synchronize(of(backend).inner); }
+
+void backend_record(ggml_backend_t backend, ggml_backend_event_t event) {
+  ggml_backend_event_record(event, of(backend).inner);
+}
+
+void backend_wait(ggml_backend_t backend, ggml_backend_event_t event) {
+  ggml_backend_event_wait(of(backend).inner, event);
 }
 
 void backend_set_threads(ggml_backend_t backend, int threads) {
@@ -169,13 +226,23 @@ ggml_backend_t device_init_backend(ggml_backend_dev_t device, const char* parame
   interface.get_name = backend_name;
   interface.free = backend_free;
   interface.graph_compute = backend_compute;
-  auto* backend =
-      new ggml_backend{&kGuid, interface, device, new Backend{&of(device), inner, 0, {}}};
+  Implementation& self = of(device);
+  auto* backend = new ggml_backend{&kGuid, interface, device, new Backend{&self, inner}};
+  if (self.launcher != nullptr) {
+    backend->iface.set_tensor_async = backend_set_async;
+    backend->iface.get_tensor_async = backend_get_async;
+    backend->iface.synchronize = backend_synchronize;
+    backend->iface.event_record = backend_record;
+    backend->iface.event_wait = backend_wait;
+    of(backend).cuda.emplace(*self.launcher, inner);
+  }
   backend_set_threads(backend, GGML_DEFAULT_N_THREADS);  // until the program says how many
   return backend;
 }
 
 void backend_set_abort(ggml_backend_t backend, ggml_abort_callback callback, void* data) {
+  of(backend).aborts = callback;
+  of(backend).aborts_data = data;
   const auto set = of(backend).device->inner_function<ggml_backend_set_abort_callback_t>(
       "ggml_backend_set_abort_callback");
   if (set != nullptr) set(of(backend).inner, callback, data);
@@ -208,6 +275,25 @@ ggml_backend_buffer_type_t device_buffer_type(ggml_backend_dev_t device) {
 ggml_backend_buffer_t device_buffer_from_host(ggml_backend_dev_t device, void* data, size_t size,
                                               size_t largest_tensor) {
   return ggml_backend_dev_buffer_from_host_ptr(of(device).inner, data, size, largest_tensor);
+}
+
+ggml_backend_buffer_type_t device_host_type(ggml_backend_dev_t device) {
+  return ggml_backend_dev_host_buffer_type(of(device).inner);
+}
+
+bool device_offloads(ggml_backend_dev_t device, const ggml_tensor* op) {
+  return ggml_backend_dev_offload_op(of(device).inner, op);
+}
+
+// An event is the inner device's, which also frees it.
+ggml_backend_event_t device_new_event(ggml_backend_dev_t device) {
+  return ggml_backend_event_new(of(device).inner);
+}
+void device_free_event(ggml_backend_dev_t, ggml_backend_event_t event) {
+  ggml_backend_event_free(event);
+}
+void device_await_event(ggml_backend_dev_t, ggml_backend_event_t event) {
+  ggml_backend_event_synchronize(event);
 }
 
 using ExtraTypes = ggml_backend_buffer_type_t*;  // ends with null
@@ -283,6 +369,19 @@ void* registry_function(ggml_backend_reg_t, const char* name) {
 
 }  // namespace
 
+Device::Device(ggml_backend_dev_t inner, const attention::cuda::GpuChoice& gpu) : Device(inner) {
+  Implementation& self = *implementation_;
+  self.launcher = std::make_unique<attention::cuda::Launcher>(gpu);
+  self.gpu_memory = std::make_unique<cache::GpuMemory>(*self.launcher);
+  ggml_backend_device_i& interface = self.device.iface;
+  interface.buffer_from_host_ptr = nullptr;
+  interface.get_host_buffer_type = device_host_type;
+  interface.offload_op = device_offloads;
+  interface.event_new = device_new_event;
+  interface.event_free = device_free_event;
+  interface.event_synchronize = device_await_event;
+}
+
 Device::Device(ggml_backend_dev_t inner) : implementation_(std::make_unique<Implementation>()) {
   Implementation& self = *implementation_;
   self.inner = inner;
@@ -320,7 +419,9 @@ ggml_backend_reg_t Device::registry() const { return &implementation_->registry;
 void Device::own_cache(const Options& options) {
   Implementation& self = *implementation_;
   self.options = options;
-  self.pool.emplace(options.budget_bytes);
+  cache::Memory& memory = self.gpu_memory != nullptr ? static_cast<cache::Memory&>(*self.gpu_memory)
+                                                     : cache::system_memory();
+  self.pool.emplace(options.budget_bytes, memory);
   self.no_cache.emplace(options.policy, *self.pool);
 }
 
@@ -343,7 +444,22 @@ cache::Sequence& Device::cache() {
 }
 
 const cache::Pool& Device::pool() const { return *implementation_->pool; }
-std::string_view Device::kernel_name() const { return implementation_->kernel->name; }
+std::string_view Device::kernel_name() const {
+  return implementation_->launcher != nullptr ? "cuda" : implementation_->kernel->name;
+}
+const std::string& Device::failure_text() const { return implementation_->failure_text; }
+
+const attention::cuda::GpuInfo* Device::gpu() const {
+  const auto& launcher = implementation_->launcher;
+  return launcher != nullptr ? &launcher->gpu().info() : nullptr;
+}
+
+attention::cuda::GpuMemory Device::gpu_memory() const {
+  const attention::cuda::Gpu& gpu = implementation_->launcher->gpu();
+  const attention::cuda::Gpu::Current current(gpu);
+  return gpu.memory();
+}
+
 Failure Device::failure() const { return implementation_->failure; }
 
 int Device::owned_layers() const {

@@ -16,8 +16,10 @@
 #include <cstdint>
 #include <limits>
 #include <memory>
+#include <string>
 #include <string_view>
 
+#include "attention/cuda/launcher.h"
 #include "cache/sequence.h"
 #include "ggml-backend.h"
 
@@ -42,6 +44,7 @@ enum class Failure : uint8_t {
   cache_exhausted,
   unsupported_operation,
   tokens_missing,  // attention to tokens that an earlier step wrote over
+  gpu_failed,      // the driver refused a call: failure_text() says which
 };
 
 /// Outlives the models and contexts on it. Contexts may compute at the same time.
@@ -49,6 +52,9 @@ class Device {
  public:
   /// `inner` is ggml's CPU device. Weights may be loaded before `own_cache` is called.
   explicit Device(ggml_backend_dev_t inner);
+  /// `inner` is ggml's CUDA device of the GPU chosen; the driver's table and the image outlive
+  /// this. Throws attention::cuda::DriverError.
+  Device(ggml_backend_dev_t inner, const attention::cuda::GpuChoice& gpu);
   Device(const Device&) = delete;
   Device& operator=(const Device&) = delete;
   ~Device();
@@ -73,6 +79,11 @@ class Device {
   const cache::Pool& pool() const;
   std::string_view kernel_name() const;
   Failure failure() const;
+  /// What the driver said, where the last graph failed by it.
+  const std::string& failure_text() const;
+  /// The GPU and its memory; null on the CPU.
+  const attention::cuda::GpuInfo* gpu() const;
+  attention::cuda::GpuMemory gpu_memory() const;
   /// The layers whose cache is ours; complete once the context is made.
   int owned_layers() const;
   /// FP16 bytes of one token in the layers that are ours.

@@ -2,6 +2,7 @@
 // What the device's parts share.
 
 #include <map>
+#include <memory>
 #include <mutex>
 #include <optional>
 #include <set>
@@ -10,8 +11,11 @@
 #include <vector>
 
 #include "attention/cpu/kernel.h"
+#include "attention/cuda/launcher.h"
+#include "cache/gpu_memory.h"
 #include "device/cache_buffer.h"
 #include "device/device.h"
+#include "device/inputs.h"
 #include "ggml-backend-impl.h"
 
 namespace sightline::device {
@@ -27,6 +31,9 @@ struct Device::Implementation {
   ggml_backend_device device{};
   const attention::cpu::Kernel* kernel = attention::cpu::choose_kernel();
   Options options{};
+  // On a GPU: our side of it. Declared in the order in which they depend on each other.
+  std::unique_ptr<attention::cuda::Launcher> launcher;
+  std::unique_ptr<cache::GpuMemory> gpu_memory;
 
   // Guards what follows, and every change of a cache's blocks. Not held while a graph computes.
   mutable std::mutex mutex;
@@ -36,7 +43,9 @@ struct Device::Implementation {
   // Threads that are making a context whose first cache has not got its buffer yet.
   std::set<std::thread::id> making_context;
   std::map<std::string, size_t> passed;  // bytes of cache tensors that are not ours, by name
+  Inputs inputs;
   Failure failure = Failure::none;
+  std::string failure_text;
   bool pretends = false;
 
   ggml_backend_buffer_type_t inner_type() const { return ggml_backend_dev_buffer_type(inner); }
@@ -50,6 +59,9 @@ struct Device::Implementation {
 
 /// Tells the program's log that a cache was just given up, or lost.
 void log_given_up(const CacheBuffer& buffer, const char* why);
+
+/// A tensor as the inner device knows it: in its own buffer.
+ggml_tensor inner_tensor(const ggml_tensor* tensor);
 
 /// Sets up the two buffer types.
 void make_buffer_types(Device::Implementation& device);

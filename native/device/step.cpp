@@ -4,24 +4,11 @@
 #include <cmath>
 #include <cstring>
 
+#include "device/graph.h"
 #include "ggml-impl.h"
 
 namespace sightline::device {
 namespace {
-
-/// Only gives another view of the same bytes.
-bool is_view(const ggml_tensor* node) {
-  switch (node->op) {
-    case GGML_OP_NONE:
-    case GGML_OP_VIEW:
-    case GGML_OP_RESHAPE:
-    case GGML_OP_PERMUTE:
-    case GGML_OP_TRANSPOSE:
-      return true;
-    default:
-      return false;
-  }
-}
 
 /// The first of consecutive row numbers, or -1.
 int64_t consecutive_from(const std::vector<int64_t>& rows) {
@@ -68,13 +55,7 @@ std::optional<cache::Geometry> geometry_of(const ggml_tensor* attention) {
   return cache::Geometry{static_cast<int32_t>(k->ne[2]), static_cast<int32_t>(k->ne[0])};
 }
 
-Step::~Step() {
-  for (const Saved& saved : saved_) {
-    saved.node->op = saved.op;
-    std::memcpy(saved.node->op_params, saved.params, sizeof saved.params);
-  }
-  abandon();
-}
+Step::~Step() { abandon(); }
 
 void Step::abandon() {
   for (const auto& [buffer, layer] : begun_) buffer->cache().abandon(layer);
@@ -123,22 +104,12 @@ Failure Step::prepare(ggml_cgraph* graph) {
   each(appends, &Step::read_rows);
   each(attentions, &Step::read_sight);
   if (failure == Failure::none) failure = begin();
-  each(appends, &Step::plan_append);
-  each(attentions, &Step::plan_attention);
   if (failure != Failure::none) {
     abandon();
     return failure;
   }
-
-  size_t floats = 0;
-  for (const auto& planned : planned_) floats = std::max(floats, planned->plan.workspace_floats());
-  float* workspace = context_.workspace.reserve(floats);
-  for (size_t i = 0; i < appends.size(); i++) replace(appends[i], run_append, appends_[i].get());
-  for (const auto& planned : planned_) {
-    attentions_.push_back(std::make_unique<attention::cpu::Attention>(
-        context_.kernel, planned->plan, planned->problem, workspace));
-    replace(planned->node, run_attention, attentions_.back().get());
-  }
+  for (ggml_tensor* node : appends) add_append(node);
+  for (ggml_tensor* node : attentions) add_attention(node);
   return Failure::none;
 }
 
@@ -157,7 +128,8 @@ Failure Step::configure(ggml_tensor* node) {
                         node->src[0]->ne[2] % k->ne[2] == 0 && node->src[0]->ne[3] == 1 &&
                         node->src[0]->nb[0] == sizeof(float) && starts_rows(k) && starts_rows(v);
   const auto geometry = geometry_of(node);
-  return expected && geometry && keys->buffer->configure(keys->layer, *geometry)
+  return expected && geometry && context_.takes_head_dim(geometry->head_dim) &&
+                 keys->buffer->configure(keys->layer, *geometry)
              ? Failure::none
              : refuse("attention of this shape");
 }
@@ -173,7 +145,7 @@ Failure Step::read_rows(ggml_tensor* node) {
       source->ne[0] != int64_t{geometry->kv_heads} * geometry->head_dim ||
       node->ne[0] != source->ne[0])
     return refuse("keys or values of this shape");
-  const int64_t first = consecutive_from(row_numbers(rows));
+  const int64_t first = consecutive_from(context_.inputs.row_numbers(rows));
   if (first < 0 || first + count > node->ne[1])
     return refuse("tokens that are not one after another");
   Appended& appended =
@@ -192,7 +164,7 @@ Failure Step::read_sight(ggml_tensor* node) {
   const ggml_tensor* mask = node->src[3];
   const auto [buffer, layer, keys] = *owned_cache(node->src[1]);
   if (!sights_.contains(mask)) {
-    auto sight = read_mask(mask, node->src[0]->ne[1], node->src[1]->ne[1]);
+    auto sight = context_.inputs.mask(mask, node->src[0]->ne[1], node->src[1]->ne[1]);
     if (!sight) return refuse("a mask of this kind");
     sights_.emplace(mask, std::move(*sight));
   }
@@ -240,39 +212,32 @@ Failure Step::begin() {
   return Failure::none;
 }
 
-Failure Step::plan_append(ggml_tensor* node) {
+void Step::add_append(ggml_tensor* node) {
   const auto [buffer, layer, keys] = *owned_cache(node);
-  const auto [kv_heads, head_dim] = *buffer->geometry(layer);
   const ggml_tensor* source = node->src[0];
-  appends_.push_back(std::make_unique<Append>(
-      Append{&buffer->cache(),
-             layer,
-             kv_heads,
-             head_dim,
-             keys,
-             {static_cast<const float*>(source->data), source->nb[1] / sizeof(float),
-              static_cast<int>(source->ne[1])}}));
-  return Failure::none;
+  appends_.push_back({node,
+                      &buffer->cache(),
+                      layer,
+                      *buffer->geometry(layer),
+                      keys,
+                      {static_cast<const float*>(source->data), source->nb[1] / sizeof(float),
+                       static_cast<int>(source->ne[1])}});
 }
 
-Failure Step::plan_attention(ggml_tensor* node) {
+void Step::add_attention(ggml_tensor* node) {
   const ggml_tensor* q = node->src[0];
   const ggml_tensor* mask = node->src[3];
   const ggml_tensor* sinks = node->src[4];
   const auto [buffer, layer, keys] = *owned_cache(node->src[1]);
   const cache::Geometry geometry = *buffer->geometry(layer);
-  const auto blocks = buffer->cache().blocks(layer);
   const Sight& sight = sights_.at(mask);
 
-  auto planned = std::make_unique<Planned>();
+  auto found = std::make_unique<AttentionNode>();
   const attention::Shape shape{static_cast<int>(q->ne[1]), static_cast<int>(q->ne[2]),
                                geometry.kv_heads, geometry.head_dim};
-  planned->node = node;
-  planned->slopes = alibi_slopes(parameter(node, 1), shape.heads);
-  const attention::Received received = buffer->cache().received(layer);
-  planned->plan =
-      attention::cpu::Plan::make(shape, sight.visible, blocks, context_.threads, received.count);
-  planned->problem = {
+  found->node = node;
+  found->slopes = alibi_slopes(parameter(node, 1), shape.heads);
+  found->problem = {
       .shape = shape,
       .q = {static_cast<const float*>(q->data), static_cast<int64_t>(q->nb[1] / sizeof(float)),
             static_cast<int64_t>(q->nb[2] / sizeof(float))},
@@ -282,42 +247,14 @@ Failure Step::plan_attention(ggml_tensor* node) {
       .scale = parameter(node, 0),
       .softcap = parameter(node, 2),
       .sinks = sinks != nullptr ? static_cast<const float*>(sinks->data) : nullptr,
-      .slopes = planned->slopes.empty() ? nullptr : planned->slopes.data(),
+      .slopes = found->slopes.empty() ? nullptr : found->slopes.data(),
       .visible = sight.visible.data(),
       .mask = sight.plain ? nullptr : static_cast<const uint16_t*>(mask->data),
       .mask_stride = mask != nullptr ? static_cast<int64_t>(mask->nb[1] / sizeof(uint16_t)) : 0,
-      .blocks = blocks,
-      .received = received,
+      .blocks = buffer->cache().blocks(layer),
+      .received = buffer->cache().received(layer),
   };
-  planned_.push_back(std::move(planned));
-  return Failure::none;
-}
-
-void Step::replace(ggml_tensor* node, ggml_custom_op_t run, void* user) {
-  Saved saved{node, node->op, {}};
-  std::memcpy(saved.params, node->op_params, sizeof saved.params);
-  saved_.push_back(saved);
-  const ggml_custom_op_params params{run, GGML_N_TASKS_MAX, user};
-  static_assert(sizeof params <= sizeof saved.params);
-  std::memcpy(node->op_params, &params, sizeof params);
-  node->op = GGML_OP_CUSTOM;
-}
-
-void Step::run_append(ggml_tensor*, int thread, int threads, void* user) {
-  const Append& append = *static_cast<const Append*>(user);
-  for (int32_t head = thread; head < append.kv_heads; head += threads) {
-    attention::Rows rows = append.rows;
-    rows.data += static_cast<size_t>(head) * static_cast<size_t>(append.head_dim);
-    if (append.keys) {
-      append.cache->store_keys(append.layer, head, rows);
-    } else {
-      append.cache->store_values(append.layer, head, rows);
-    }
-  }
-}
-
-void Step::run_attention(ggml_tensor*, int thread, int, void* user) {
-  static_cast<attention::cpu::Attention*>(user)->work(thread);
+  attentions_.push_back(std::move(found));
 }
 
 }  // namespace sightline::device

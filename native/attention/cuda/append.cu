@@ -13,7 +13,7 @@ namespace {
 __device__ void append(const AppendArguments& arguments) {
   const AppendSegment segment = read(arguments.segments + block_index().y);
   const auto kv_head = static_cast<int>(block_index().x);
-  const bool keys = block_index().z == 0;
+  const bool keys = arguments.first_side + static_cast<int>(block_index().z) == 0;
   const int head_dim = arguments.head_dim;
   const StepRows& rows = keys ? arguments.keys : arguments.values;
   auto* elements = reinterpret_cast<uint16_t*>(segment.copy +

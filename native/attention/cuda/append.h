@@ -1,6 +1,5 @@
 #pragma once
-// The appending kernel's launch: grid (kv_heads, segments, 2: keys and values), kAppendThreads
-// threads.
+// The appending kernel's launch: grid (kv_heads, segments, sides), kAppendThreads threads.
 
 #include <cstddef>
 #include <cstdint>
@@ -30,6 +29,7 @@ struct AppendArguments {
   StepRows keys, values;
   const AppendSegment* segments;
   int32_t head_dim;
+  int32_t first_side;  // 0: keys, 1: values
 };
 
 }  // namespace sightline::attention::cuda

@@ -212,17 +212,19 @@ __device__ void attend(const AttendArguments& arguments) {
 
 }  // namespace
 
-#define SIGHTLINE_ATTEND(head_dim, decode_blocks, prefill_blocks)                         \
-  SIGHTLINE_KERNEL(decode_##head_dim, kAttendThreads, decode_blocks, AttendArguments) {   \
-    attend<head_dim, Decode>(arguments);                                                  \
-  }                                                                                       \
-  SIGHTLINE_KERNEL(prefill_##head_dim, kAttendThreads, prefill_blocks, AttendArguments) { \
-    attend<head_dim, Prefill>(arguments);                                                 \
+#define SIGHTLINE_ATTEND(head_dim)                                                   \
+  SIGHTLINE_KERNEL(decode_##head_dim, kAttendThreads, Decode::kResident<head_dim>,   \
+                   AttendArguments) {                                                \
+    attend<head_dim, Decode>(arguments);                                             \
+  }                                                                                  \
+  SIGHTLINE_KERNEL(prefill_##head_dim, kAttendThreads, Prefill::kResident<head_dim>, \
+                   AttendArguments) {                                                \
+    attend<head_dim, Prefill>(arguments);                                            \
   }
-SIGHTLINE_ATTEND(64, 4, 3)
-SIGHTLINE_ATTEND(80, 4, 2)
-SIGHTLINE_ATTEND(96, 3, 2)
-SIGHTLINE_ATTEND(128, 3, 2)
-SIGHTLINE_ATTEND(256, 2, 2)
+SIGHTLINE_ATTEND(64)
+SIGHTLINE_ATTEND(80)
+SIGHTLINE_ATTEND(96)
+SIGHTLINE_ATTEND(128)
+SIGHTLINE_ATTEND(256)
 
 }  // namespace sightline::attention::cuda

@@ -20,12 +20,19 @@ struct Decode {
   template <int kHeadDim>
   static constexpr int kEights = 1;  // of a warp
   static constexpr bool kSharesRows = true;
+  /// Thread blocks that registers leave room for on a multiprocessor.
+  template <int kHeadDim>
+  static constexpr int kResident = kHeadDim <= 80    ? 4
+                                   : kHeadDim <= 128 ? 3
+                                                     : 2;
 };
 
 struct Prefill {
   template <int kHeadDim>
   static constexpr int kEights = kHeadDim > 128 ? 1 : 2;
   static constexpr bool kSharesRows = false;
+  template <int kHeadDim>
+  static constexpr int kResident = kHeadDim <= 64 ? 3 : 2;
 };
 
 /// Shared memory of a thread block: the queries and rings of tiles; at the end the sums and states
@@ -69,7 +76,8 @@ struct AttendShared {
 struct AttendKernel {
   const char* name;
   size_t shared_bytes;
-  int rows;  // of a tile, at most
+  int resident;  // thread blocks that registers leave room for on a multiprocessor
+  int rows;      // of a tile, at most
   int partial_floats;
   int most_splits;
 };
@@ -77,7 +85,12 @@ struct AttendKernel {
 template <typename Mode, int kHeadDim>
 constexpr AttendKernel attend_kernel(const char* name) {
   using Shared = AttendShared<kHeadDim, Mode>;
-  return {name, Shared::kBytes, Shared::kRows, Shared::kPartialFloats, Shared::kMostSplits};
+  return {.name = name,
+          .shared_bytes = Shared::kBytes,
+          .resident = Mode::template kResident<kHeadDim>,
+          .rows = Shared::kRows,
+          .partial_floats = Shared::kPartialFloats,
+          .most_splits = Shared::kMostSplits};
 }
 
 /// The kernel for few rows, and the one for many, by head size; without a name: there is none.

@@ -64,6 +64,8 @@ std::variant<Driver, NoDriver> find_driver() {
   loader.load(driver.memory_info, "cuMemGetInfo_v2");
   loader.load(driver.allocate, "cuMemAlloc_v2");
   loader.load(driver.free, "cuMemFree_v2");
+  loader.load(driver.allocate_host, "cuMemAllocHost_v2");
+  loader.load(driver.free_host, "cuMemFreeHost");
   loader.load(driver.copy_to_device, "cuMemcpyHtoDAsync_v2");
   loader.load(driver.copy_to_host, "cuMemcpyDtoHAsync_v2");
   loader.load(driver.copy_on_device, "cuMemcpyDtoDAsync_v2");
@@ -75,6 +77,7 @@ std::variant<Driver, NoDriver> find_driver() {
   loader.load(driver.create_event, "cuEventCreate");
   loader.load(driver.destroy_event, "cuEventDestroy_v2");
   loader.load(driver.record_event, "cuEventRecord");
+  loader.load(driver.synchronize_event, "cuEventSynchronize");
   loader.load(driver.load_module, "cuModuleLoadData");
   loader.load(driver.unload_module, "cuModuleUnload");
   loader.load(driver.function, "cuModuleGetFunction");

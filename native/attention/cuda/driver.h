@@ -32,7 +32,8 @@ enum class DeviceAttribute : int {
   processors = 16,
   capability_major = 75,
   capability_minor = 76,
-  most_shared_bytes = 97,  // of a block that asked for it
+  processor_shared_bytes = 81,  // of a multiprocessor
+  most_shared_bytes = 97,       // of a block that asked for it
 };
 enum class FunctionAttribute : int { most_dynamic_shared_bytes = 8 };
 
@@ -54,6 +55,8 @@ struct Driver {
   DriverStatus (*memory_info)(size_t* free, size_t* total);
   DriverStatus (*allocate)(DevicePointer* pointer, size_t bytes);
   DriverStatus (*free)(DevicePointer pointer);
+  DriverStatus (*allocate_host)(void** memory, size_t bytes);  // that the GPU can read by itself
+  DriverStatus (*free_host)(void* memory);
   DriverStatus (*copy_to_device)(DevicePointer to, const void* from, size_t bytes,
                                  StreamHandle* stream);
   DriverStatus (*copy_to_host)(void* to, DevicePointer from, size_t bytes, StreamHandle* stream);
@@ -67,6 +70,7 @@ struct Driver {
   DriverStatus (*create_event)(EventHandle** event, unsigned flags);
   DriverStatus (*destroy_event)(EventHandle* event);
   DriverStatus (*record_event)(EventHandle* event, StreamHandle* stream);
+  DriverStatus (*synchronize_event)(EventHandle* event);
   DriverStatus (*load_module)(ModuleHandle** module, const void* image);
   DriverStatus (*unload_module)(ModuleHandle* module);
   DriverStatus (*function)(FunctionHandle** function, ModuleHandle* module, const char* name);

@@ -35,6 +35,8 @@ Gpu::Gpu(const Driver& driver, int ordinal) : driver_(driver) {
                      attribute(DeviceAttribute::capability_minor);
   info_.processors = attribute(DeviceAttribute::processors);
   info_.most_shared_bytes = static_cast<size_t>(attribute(DeviceAttribute::most_shared_bytes));
+  info_.processor_shared_bytes =
+      static_cast<size_t>(attribute(DeviceAttribute::processor_shared_bytes));
   check(driver, driver.driver_version(&info_.driver_version), "asking for the driver's version");
   check(driver, driver.retain_context(&context_, device_), "opening the GPU");
 }
@@ -66,6 +68,10 @@ void Stream::wait_for(EventHandle* event) {
   check(driver_, driver_.wait_for_event(handle_, event, 0), "ordering streams");
 }
 
+void Stream::record(EventHandle* event) {
+  check(driver_, driver_.record_event(event, handle_), "recording an event");
+}
+
 void Stream::synchronize() {
   check(driver_, driver_.synchronize_stream(handle_), "waiting for the GPU");
 }
@@ -76,9 +82,15 @@ Event::Event(const Gpu& gpu) : driver_(gpu.driver()) {
 
 Event::~Event() { driver_.destroy_event(handle_); }
 
-void Event::record(const Stream& stream) {
-  check(driver_, driver_.record_event(handle_, stream.handle()), "recording an event");
+void Event::synchronize() {
+  check(driver_, driver_.synchronize_event(handle_), "waiting for the GPU");
 }
+
+PinnedMemory::PinnedMemory(const Gpu& gpu, size_t bytes) : driver_(gpu.driver()), bytes_(bytes) {
+  check(driver_, driver_.allocate_host(&memory_, bytes), "taking memory to send from");
+}
+
+PinnedMemory::~PinnedMemory() { driver_.free_host(memory_); }
 
 Memory::Memory(const Gpu& gpu, size_t bytes) : driver_(gpu.driver()), bytes_(bytes) {
   check(driver_, driver_.allocate(&pointer_, bytes), "taking memory of the GPU");

@@ -30,8 +30,9 @@ struct GpuInfo {
   std::string name;
   int capability = 0;  // 10 * major + minor
   int processors = 0;
-  size_t most_shared_bytes = 0;  // of a block
-  int driver_version = 0;        // 1000 * major + 10 * minor
+  size_t most_shared_bytes = 0;       // of a block
+  size_t processor_shared_bytes = 0;  // of a multiprocessor
+  int driver_version = 0;             // 1000 * major + 10 * minor
 };
 
 struct GpuMemory {
@@ -81,6 +82,7 @@ class Stream {
 
   StreamHandle* handle() const { return handle_; }
   void wait_for(EventHandle* event);
+  void record(EventHandle* event);
   /// Until everything has been done. Only at the end of a step, never inside.
   void synchronize();
 
@@ -97,11 +99,30 @@ class Event {
   ~Event();
 
   EventHandle* handle() const { return handle_; }
-  void record(const Stream& stream);
+  /// Until what was recorded last has been reached; at once where nothing was.
+  void synchronize();
 
  private:
   const Driver& driver_;
   EventHandle* handle_ = nullptr;
+};
+
+/// Memory of the system that the GPU reads by itself, while the program goes on.
+class PinnedMemory {
+ public:
+  /// Throws DriverError.
+  PinnedMemory(const Gpu& gpu, size_t bytes);
+  PinnedMemory(const PinnedMemory&) = delete;
+  PinnedMemory& operator=(const PinnedMemory&) = delete;
+  ~PinnedMemory();
+
+  std::byte* data() const { return static_cast<std::byte*>(memory_); }
+  size_t bytes() const { return bytes_; }
+
+ private:
+  const Driver& driver_;
+  void* memory_ = nullptr;
+  size_t bytes_;
 };
 
 /// Memory of a GPU.
@@ -114,6 +135,10 @@ class Memory {
   ~Memory();
 
   DevicePointer at(size_t offset = 0) const { return pointer_ + offset; }
+  template <typename T = std::byte>
+  T* data() const {
+    return reinterpret_cast<T*>(static_cast<uintptr_t>(pointer_));
+  }
   size_t bytes() const { return bytes_; }
 
  private:

@@ -1,5 +1,3 @@
-#include "attention/cuda/attend.h"
-
 #include <doctest/doctest.h>
 
 #include <functional>
@@ -7,6 +5,7 @@
 #include "../attention/fixture.h"
 #include "attention/cuda/emulator/kernels.h"
 #include "attention/cuda/emulator/machine.h"
+#include "attention/cuda/plan.h"
 #include "attention/cuda/transfer.h"
 #include "attention/reference/reference.h"
 #include "memory.h"
@@ -20,37 +19,30 @@ using test::largest_difference;
 
 namespace {
 
-/// A fixture's blocks as kernels find them.
+/// A fixture's blocks in GPU memory.
 struct DeviceBlocks {
   std::deque<DeviceMemory<std::byte>> parts;
-  size_t bytes = 0;
-  std::vector<CopyView> copies;
-  std::vector<RowTile> tiles;
-  bool rotates = false;
+  std::vector<Block> blocks;
 
-  DeviceBlocks(const Fixture& fixture, int most_rows) {
-    const Shape& shape = fixture.given.shape;
-    const int rows = shape.tokens * shape.group();
-    for (int first = 0; first < rows;) {
-      // Rows whose queries read the same copies, see Plan::make.
-      const auto reads = [&](int row) {
-        std::vector<const Copy*> copies;
-        const int32_t visible = fixture.visible[static_cast<size_t>(row / shape.group())];
-        for (const Block& block : fixture.blocks) copies.push_back(&block.copy(visible));
-        return copies;
-      };
-      const auto own = reads(first);
-      int count = 1;
-      while (count < most_rows && first + count < rows && reads(first + count) == own) count++;
-      tiles.push_back({first, count, static_cast<int32_t>(copies.size()),
-                       static_cast<int32_t>(fixture.blocks.size())});
-      for (size_t i = 0; i < own.size(); i++) add(*own[i], fixture.blocks[i].first, shape);
-      first += count;
+  explicit DeviceBlocks(const Fixture& fixture) : blocks(fixture.blocks) {
+    for (Block& block : blocks)
+      for (int i = 0; i < block.count; i++)
+        bring(block.copies[static_cast<size_t>(i)], fixture.given.shape);
+  }
+
+  /// Of what the queries of one tile read.
+  size_t bytes(const Shape& shape, int32_t visible) const {
+    size_t sum = 0;
+    for (const Block& block : blocks) {
+      const Copy& copy = block.copy(visible);
+      sum +=
+          part_bytes(copy.tier, copy.extent(shape.head_dim)) * static_cast<size_t>(shape.kv_heads);
     }
+    return sum;
   }
 
  private:
-  void add(const Copy& copy, int32_t first, const Shape& shape) {
+  void bring(Copy& copy, const Shape& shape) {
     const Extent extent = copy.extent(shape.head_dim);
     const size_t bytes = part_bytes(copy.tier, extent);
     const size_t all_bytes = bytes * static_cast<size_t>(shape.kv_heads);
@@ -58,9 +50,7 @@ struct DeviceBlocks {
     std::copy_n(copy.data, all_bytes, all.data());
     for (int h = 0; h < shape.kv_heads; h++)
       to_words(copy.tier, extent, all.all().subspan(bytes * static_cast<size_t>(h), bytes));
-    this->bytes += all_bytes;
-    copies.push_back(CopyView::of(copy, shape.head_dim, first, all.data(), copy.positions));
-    rotates |= copy.tier.k == Format::int4;
+    copy.data = all.data();
   }
 };
 
@@ -72,17 +62,35 @@ struct Outcome {
   size_t needed;  // bytes of the copies
 };
 
+/// With either kernel, as if there were only so many rows to a tile.
+Plan plan_for(const Fixture& fixture, const std::vector<Block>& blocks, Way way, int splits) {
+  const Shape& shape = fixture.given.shape;
+  GpuInfo gpu;
+  gpu.processors = 4;
+  gpu.processor_shared_bytes = emulator::kSharedBytes;
+  Plan plan = Plan::make(shape, fixture.visible, blocks, gpu);
+  plan.splits = splits;
+  const bool decodes = way == Way::decode;
+  if (decodes == (shape.tokens * shape.group() <= kEight)) return plan;
+  plan.kernel = decodes ? decode_kernel(shape.head_dim) : prefill_kernel(shape.head_dim);
+  std::vector<RowTile> tiles;
+  for (const RowTile& tile : plan.tiles)
+    for (int row = 0; row < tile.rows; row += plan.kernel.rows)
+      tiles.push_back({tile.first_row + row, std::min(plan.kernel.rows, tile.rows - row),
+                       tile.first_copy, tile.copies});
+  plan.tiles = tiles;
+  return plan;
+}
+
 Outcome launch(Fixture& fixture, emulator::Machine& machine, Way way, int splits) {
   std::vector<float> out;
   const Problem problem = fixture.problem(out);
-  const AttendKernel kernel = way == Way::decode ? decode_kernel(problem.shape.head_dim)
-                                                 : prefill_kernel(problem.shape.head_dim);
-  DeviceBlocks blocks(fixture, kernel.rows);
-  const size_t groups = blocks.tiles.size() * static_cast<size_t>(problem.shape.kv_heads);
-  DeviceMemory<float> partials(groups * static_cast<size_t>(splits * kernel.partial_floats));
+  const DeviceBlocks blocks(fixture);
+  const Plan plan = plan_for(fixture, blocks.blocks, way, splits);
+  DeviceMemory<float> partials(plan.partial_floats());
   std::ranges::fill(partials.all(), NAN);
   DeviceMemory<float> results(out.size());
-  std::vector<int32_t> arrivals(groups);
+  std::vector<int32_t> arrivals(plan.arrivals());
   const AttendArguments arguments{.q = problem.q.data,
                                   .q_token_stride = problem.q.token_stride,
                                   .q_head_stride = problem.q.head_stride,
@@ -94,23 +102,20 @@ Outcome launch(Fixture& fixture, emulator::Machine& machine, Way way, int splits
                                   .visible = problem.visible,
                                   .mask = problem.mask,
                                   .mask_stride = problem.mask_stride,
-                                  .copies = blocks.copies.data(),
-                                  .tiles = blocks.tiles.data(),
+                                  .copies = plan.copies.data(),
+                                  .tiles = plan.tiles.data(),
                                   .partials = partials.data(),
                                   .arrivals = arrivals.data(),
                                   .heads = problem.shape.heads,
                                   .kv_heads = problem.shape.kv_heads,
-                                  .rotates = blocks.rotates};
-  const emulator::Launch launch{
-      {static_cast<unsigned>(splits), static_cast<unsigned>(problem.shape.kv_heads),
-       static_cast<unsigned>(blocks.tiles.size())},
-      {kAttendThreads, 1, 1},
-      kernel.shared_bytes};
-  const emulator::Kernel& emulated = emulator::kernel_named(kernel.name);
-  machine.run(launch, [&] { emulated.run(&arguments); });
+                                  .rotates = plan.rotates};
+  const LaunchSize size = plan.launch_size();
+  const emulator::Kernel& emulated = emulator::kernel_named(plan.kernel.name);
+  machine.run({{size.grid_x, size.grid_y, size.grid_z}, {size.threads, 1, 1}, size.shared_bytes},
+              [&] { emulated.run(&arguments); });
   for (const int32_t arrival : arrivals) CHECK(arrival == 0);
   std::ranges::copy(results.all(), out.begin());
-  return {std::move(out), machine.counts(), blocks.bytes};
+  return {std::move(out), machine.counts(), blocks.bytes(problem.shape, fixture.visible.front())};
 }
 
 std::vector<float> run(Fixture& fixture, Way way, uint32_t seed, int splits) {

@@ -99,7 +99,7 @@ TEST_CASE("work of a stream is done in its order, and waits for events of others
     bench.write(counted(), bench.first);
     bench.scale(bench.first, 3, 1);
     Event event(bench.gpu);
-    event.record(bench.first);
+    bench.first.record(event.handle());
     bench.second.wait_for(event.handle());
     bench.scale(bench.second, 2, 0);
     const auto values = bench.read(bench.second);

@@ -43,6 +43,7 @@ struct EmulatedGpu::State {
   int current = 0;  // contexts pushed
   std::map<DevicePointer, size_t> allocations;
   size_t allocated = 0;
+  std::map<const std::byte*, std::vector<std::byte>> pinned;
   std::vector<std::unique_ptr<StreamHandle>> streams;
   std::vector<std::unique_ptr<EventHandle>> events;
   std::map<std::string_view, FunctionHandle> functions;
@@ -56,26 +57,37 @@ struct EmulatedGpu::State {
     return pointer + bytes <= start + size;
   }
 
-  /// Does work, of any stream that can go on, until this one has none left. False: none can.
-  bool drain(const StreamHandle& wanted) {
-    while (!wanted.items.empty()) {
-      std::vector<StreamHandle*> ready;
-      for (const auto& stream : streams)
-        if (!stream->items.empty() && stream->items.front().is_ready())
-          ready.push_back(stream.get());
-      if (ready.empty()) return false;
-      size_t pick = 0;
-      if (setup.seed == 1) pick = ready.size() - 1;
-      if (setup.seed > 1) pick = random() % ready.size();
-      const StreamHandle::Item item = std::move(ready[pick]->items.front());
-      ready[pick]->items.pop_front();
-      try {
-        if (item.work) item.work();
-      } catch (const Fault& caught) {
-        fault = caught.what();
-        return false;
-      }
+  bool is_pinned(const std::byte* memory) const {
+    auto after = pinned.upper_bound(memory);
+    if (after == pinned.begin()) return false;
+    const auto& [start, bytes] = *--after;
+    return memory < start + bytes.size();
+  }
+
+  /// Does one piece of work, of any stream that can go on. False: none can, or it failed.
+  bool step() {
+    std::vector<StreamHandle*> ready;
+    for (const auto& stream : streams)
+      if (!stream->items.empty() && stream->items.front().is_ready()) ready.push_back(stream.get());
+    if (ready.empty()) return false;
+    size_t pick = 0;
+    if (setup.seed == 1) pick = ready.size() - 1;
+    if (setup.seed > 1) pick = random() % ready.size();
+    const StreamHandle::Item item = std::move(ready[pick]->items.front());
+    ready[pick]->items.pop_front();
+    try {
+      if (item.work) item.work();
+    } catch (const Fault& caught) {
+      fault = caught.what();
+      return false;
     }
+    return true;
+  }
+
+  /// Does work until a stream has none left. False: that cannot be.
+  bool drain(const StreamHandle& wanted) {
+    while (!wanted.items.empty())
+      if (!step()) return false;
     return true;
   }
 };
@@ -105,6 +117,9 @@ DriverStatus device_attribute(int* value, DeviceAttribute attribute, int) {
       break;
     case DeviceAttribute::capability_minor:
       *value = gpu->setup.capability % 10;
+      break;
+    case DeviceAttribute::processor_shared_bytes:
+      *value = static_cast<int>(kSharedBytes);
       break;
     case DeviceAttribute::most_shared_bytes:
       *value = static_cast<int>(kSharedBytes) - 1024;
@@ -140,8 +155,10 @@ DriverStatus release(DevicePointer pointer) {
 DriverStatus copy_to_device(DevicePointer to, const void* from, size_t bytes,
                             StreamHandle* stream) {
   if (!gpu->owns(to, bytes)) return kInvalidValue;
-  // From memory that is not pinned the driver copies before it returns.
   const auto* start = static_cast<const std::byte*>(from);
+  if (gpu->is_pinned(start))
+    return enqueue(stream, [=] { std::memcpy(host<void>(to), start, bytes); });
+  // From memory that is not pinned the driver copies before it returns.
   std::vector<std::byte> staged(start, start + bytes);
   return enqueue(stream, [to, staged = std::move(staged)] {
     std::memcpy(host<void>(to), staged.data(), staged.size());
@@ -188,6 +205,26 @@ DriverStatus wait_for_event(StreamHandle* stream, EventHandle* event, unsigned) 
   if (gpu->current == 0) return kInvalidValue;
   stream->items.push_back({{}, event, event->recorded});
   return kSuccess;
+}
+
+DriverStatus synchronize_event(EventHandle* event) {
+  while (event->reached < event->recorded)
+    if (!gpu->step()) return kLaunchFailed;
+  return kSuccess;
+}
+
+DriverStatus allocate_host(void** memory, size_t bytes) {
+  std::vector<std::byte> taken(bytes, std::byte{0xff});
+  std::byte* start = taken.data();
+  gpu->pinned.emplace(start, std::move(taken));
+  *memory = start;
+  return kSuccess;
+}
+
+DriverStatus free_host(void* memory) {
+  for (const auto& stream : gpu->streams)
+    if (!gpu->drain(*stream)) return kLaunchFailed;
+  return gpu->pinned.erase(static_cast<std::byte*>(memory)) == 1 ? kSuccess : kInvalidValue;
 }
 
 DriverStatus create_event(EventHandle** event, unsigned) {
@@ -289,6 +326,8 @@ Driver make_driver() {
           },
       .allocate = allocate,
       .free = release,
+      .allocate_host = allocate_host,
+      .free_host = free_host,
       .copy_to_device = copy_to_device,
       .copy_to_host = copy_to_host,
       .copy_on_device = copy_on_device,
@@ -300,6 +339,7 @@ Driver make_driver() {
       .create_event = create_event,
       .destroy_event = [](EventHandle*) { return kSuccess; },  // streams may still wait for it
       .record_event = record_event,
+      .synchronize_event = synchronize_event,
       .load_module = load_module,
       .unload_module = [](ModuleHandle*) { return kSuccess; },
       .function = function,

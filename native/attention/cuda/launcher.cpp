@@ -1,0 +1,68 @@
+#include "attention/cuda/launcher.h"
+
+#include <algorithm>
+
+namespace sightline::attention::cuda {
+namespace {
+
+constexpr size_t kLeastScratch = size_t{1} << 20;
+
+}  // namespace
+
+Launcher::Launcher(const GpuChoice& choice) : gpu_(*choice.driver, choice.ordinal) {
+  const Gpu::Current current(gpu_);
+  stream_.emplace(gpu_);
+  kernels_.emplace(gpu_, choice.image);
+}
+
+Launcher::~Launcher() {
+  const Gpu::Current current(gpu_);
+  kernels_.reset();
+  stream_.reset();
+}
+
+void Launcher::append(const AppendArguments& arguments, int kv_heads, size_t segments, int sides) {
+  kernels_->launch("append_rows",
+                   {.grid_x = static_cast<unsigned>(kv_heads),
+                    .grid_y = static_cast<unsigned>(segments),
+                    .grid_z = static_cast<unsigned>(sides),
+                    .threads = kAppendThreads},
+                   arguments, *stream_);
+}
+
+void Launcher::restore(const RestoreJob* jobs, size_t count, int head_dim) {
+  if (count == 0) return;
+  kernels_->launch("restore_blocks",
+                   {.grid_x = kRestoreSlices,
+                    .grid_y = static_cast<unsigned>(count),
+                    .threads = kRestoreThreads,
+                    .shared_bytes = restore_shared_bytes(head_dim)},
+                   RestoreArguments{jobs}, *stream_);
+}
+
+void Launcher::code(const CodeJob* jobs, size_t count, int head_dim) {
+  if (count == 0) return;
+  kernels_->launch("code_blocks",
+                   {.grid_x = kSlices,
+                    .grid_y = static_cast<unsigned>(count),
+                    .threads = kCodeThreads,
+                    .shared_bytes = code_shared_bytes(head_dim)},
+                   CodeArguments{jobs}, *stream_);
+}
+
+void Launcher::attend(const Plan& plan, const AttendArguments& arguments) {
+  kernels_->launch(plan.kernel.name, plan.launch_size(), arguments, *stream_);
+}
+
+std::byte* Scratch::reserve(size_t bytes, Stream& stream) {
+  if (!memory_ || memory_->bytes() < bytes) {
+    memory_.reset();  // waits for who still uses it
+    memory_.emplace(gpu_, std::max(bytes + bytes / 2, kLeastScratch));
+    const Driver& driver = gpu_.driver();
+    check(driver, driver.fill(memory_->at(), 0, memory_->bytes(), stream.handle()),
+          "clearing memory of the GPU");
+  }
+  return memory_->data();
+}
+
+}  // namespace sightline::attention::cuda

@@ -1,0 +1,60 @@
+#pragma once
+// One GPU as we use it: our stream on it, and our kernels.
+
+#include <cstdint>
+#include <optional>
+
+#include "attention/cuda/append.h"
+#include "attention/cuda/gpu.h"
+#include "attention/cuda/plan.h"
+#include "attention/cuda/recode.h"
+
+namespace sightline::attention::cuda {
+
+/// A GPU, and what its kernels are loaded from.
+struct GpuChoice {
+  const Driver* driver;
+  int ordinal;
+  const void* image;  // a fatbin or cubin
+};
+
+/// Work is put into the stream in the order of the calls. Everything throws DriverError; but for
+/// making and destroying it, the caller has made the GPU current.
+class Launcher {
+ public:
+  explicit Launcher(const GpuChoice& choice);
+  Launcher(const Launcher&) = delete;
+  Launcher& operator=(const Launcher&) = delete;
+  ~Launcher();
+
+  const Gpu& gpu() const { return gpu_; }
+  Stream& stream() { return *stream_; }
+
+  // Lists are in GPU memory.
+  void append(const AppendArguments& arguments, int kv_heads, size_t segments, int sides);
+  void restore(const RestoreJob* jobs, size_t count, int head_dim);
+  void code(const CodeJob* jobs, size_t count, int head_dim);
+  /// `arguments` say where the plan's lists are.
+  void attend(const Plan& plan, const AttendArguments& arguments);
+
+ private:
+  Gpu gpu_;
+  std::optional<Stream> stream_;
+  std::optional<Kernels> kernels_;
+};
+
+/// Memory of a GPU that grows as it is asked for.
+class Scratch {
+ public:
+  explicit Scratch(const Gpu& gpu) : gpu_(gpu) {}
+
+  /// At least that many bytes, zeros at first; what was there before may be gone. Throws
+  /// DriverError.
+  std::byte* reserve(size_t bytes, Stream& stream);
+
+ private:
+  const Gpu& gpu_;
+  std::optional<Memory> memory_;
+};
+
+}  // namespace sightline::attention::cuda

@@ -1,0 +1,25 @@
+#include "attention/cuda/upload.h"
+
+namespace sightline::attention::cuda {
+
+void Upload::start(size_t bytes) {
+  sent_.synchronize();
+  used_ = 0;
+  if (pinned_ && bytes <= pinned_->bytes()) return;
+  // Half as much again: a list grows with every block of the cache.
+  const size_t room = room_for<std::byte>(bytes + bytes / 2);
+  pinned_.reset();
+  memory_.reset();
+  pinned_.emplace(gpu_, room);
+  memory_.emplace(gpu_, room);
+}
+
+void Upload::send(Stream& stream) {
+  if (used_ == 0) return;
+  const Driver& driver = gpu_.driver();
+  check(driver, driver.copy_to_device(memory_->at(), pinned_->data(), used_, stream.handle()),
+        "sending to the GPU");
+  stream.record(sent_.handle());
+}
+
+}  // namespace sightline::attention::cuda
