@@ -13,6 +13,7 @@ enum class Code {
   model_unsupported,
   release_mismatch,
   backend_missing,
+  gpu_failed,
   context_full,
   cache_exhausted,
   out_of_memory,
@@ -36,6 +37,8 @@ constexpr const char* name_of(Code code) {
       return "RELEASE_MISMATCH";
     case Code::backend_missing:
       return "BACKEND_MISSING";
+    case Code::gpu_failed:
+      return "GPU_FAILED";
     case Code::context_full:
       return "CONTEXT_FULL";
     case Code::cache_exhausted:

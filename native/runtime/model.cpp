@@ -112,7 +112,7 @@ Result<Done> Model::open(const LoadOptions& options, const Progress& progress,
   parameters.progress_callback_user_data = &loading;
   ggml_backend_dev_t devices[] = {nullptr, nullptr};
   if (std::holds_alternative<cache::Policy>(options.cache)) {
-    device_ = std::make_unique<device::Device>(cpu.value());
+    if (const auto opened = open_device(cpu.value()); !opened) return opened.error();
     devices[0] = device_->handle();
   }
   parameters.devices = devices;
@@ -170,6 +170,19 @@ Result<Done> Model::open(const LoadOptions& options, const Progress& progress,
   info_.load_seconds =
       std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();
   publish();
+  return Done{};
+}
+
+Result<Done> Model::open_device(ggml_backend_dev_t cpu) {
+  if (!options_.gpu) {
+    device_ = std::make_unique<device::Device>(cpu);
+    return Done{};
+  }
+  try {
+    device_ = std::make_unique<device::Device>(options_.gpu->inner, options_.gpu->choice);
+  } catch (const attention::cuda::DriverError& error) {
+    return Error{Code::gpu_failed, std::string("The GPU cannot be used: ") + error.what() + "."};
+  }
   return Done{};
 }
 

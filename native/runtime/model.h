@@ -30,9 +30,16 @@ struct StockCache {
   bool flash_attention;
 };
 
+/// A GPU: as ggml's CUDA device, and as our kernels find it. What they point at outlives the model.
+struct GpuDevice {
+  ggml_backend_dev_t inner;
+  attention::cuda::GpuChoice choice;
+};
+
 struct LoadOptions {
   std::string model_path;
   std::string libraries_path;
+  std::optional<GpuDevice> gpu;  // none: the CPU
   int32_t context_tokens = 0;  // 0: as trained
   int32_t threads = 0;         // 0: all physical cores but one
   size_t cache_budget_bytes = 0;
@@ -150,6 +157,7 @@ class Model {
  private:
   Model() = default;
   Result<Done> open(const LoadOptions& options, const Progress& progress, const Cancel& cancel);
+  Result<Done> open_device(ggml_backend_dev_t cpu);
   Result<Done> open_context(int32_t threads);
   bool has_plain_heads() const;
   size_t spare_memory() const;

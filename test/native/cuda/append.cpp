@@ -45,7 +45,8 @@ TEST_CASE("appended rows are the CPU's halves, and no value behind them is a NaN
       const AppendArguments arguments{{keys.data(), static_cast<int64_t>(stride)},
                                       {values.data(), static_cast<int64_t>(stride)},
                                       &segment,
-                                      head_dim};
+                                      head_dim,
+                                      0};
       emulator::Machine machine({static_cast<uint32_t>(count)});
       machine.run({{kKvHeads, 1, 2}, {kAppendThreads, 1, 1}}, [&] { append_rows(arguments); });
       at += count;

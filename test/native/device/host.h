@@ -73,6 +73,12 @@ inline float element(int layer, bool keys, int64_t row, int64_t channel) {
 /// Whether query `i` of a step sees row `j`.
 using Sees = std::function<bool(int64_t i, int64_t j)>;
 
+template <typename T>
+void set(ggml_tensor* tensor, const std::vector<T>& elements) {
+  REQUIRE(ggml_nbytes(tensor) == elements.size() * sizeof(T));
+  ggml_backend_tensor_set(tensor, elements.data(), 0, ggml_nbytes(tensor));
+}
+
 class Host {
  public:
   static constexpr int kLayers = 2, kKvHeads = 2, kHeads = 4, kHeadDim = 64, kRows = 1024;
@@ -109,15 +115,15 @@ class Host {
   ggml_tensor* keys(int layer) const { return keys_[static_cast<size_t>(layer)]; }
   ggml_tensor* values(int layer) const { return values_[static_cast<size_t>(layer)]; }
 
-  /// Builds a graph in the CPU's memory, lets `fill` set its inputs, runs it and lets `read` look
-  /// at what came out.
+  /// Builds a graph in the device's memory, lets `fill` set its inputs, runs it and lets `read`
+  /// look at what came out.
   ggml_status run(const std::function<void(ggml_context*, ggml_cgraph*)>& build,
                   const std::function<void()>& fill, const std::function<void()>& read) {
     const ContextPointer context = make_context();
     ggml_cgraph* graph = ggml_new_graph(context.get());
     build(context.get(), graph);
     const BufferPointer memory(ggml_backend_alloc_ctx_tensors_from_buft(
-        context.get(), ggml_backend_dev_buffer_type(cpu_device())));
+        context.get(), ggml_backend_dev_buffer_type(device_)));
     for (int i = 0; i < ggml_graph_n_nodes(graph); i++)
       ggml_backend_dev_supports_op(device_, ggml_graph_node(graph, i));
     fill();
@@ -137,8 +143,10 @@ class Host {
       queries = ggml_new_tensor_3d(context, GGML_TYPE_F32, kHeadDim, count, kHeads);
       for (int layer = 0; layer < kLayers; layer++) {
         for (ggml_tensor* whole : {keys(layer), values(layer)}) {
+          // By an operation of the inner device, as a model's are.
           sources.push_back(ggml_new_tensor_2d(context, GGML_TYPE_F32, kWidth, count));
-          ggml_build_forward_expand(graph, ggml_set_rows(context, whole, sources.back(), numbers));
+          ggml_tensor* computed = ggml_scale(context, sources.back(), 1.0f);
+          ggml_build_forward_expand(graph, ggml_set_rows(context, whole, computed, numbers));
         }
         const auto view = [&](ggml_tensor* whole) {
           const size_t head_bytes = ggml_row_size(whole->type, kHeadDim);
@@ -152,25 +160,28 @@ class Host {
       }
     };
     const auto fill = [&] {
-      std::memcpy(numbers->data, rows.data(), rows.size() * sizeof(int64_t));
-      auto* bits = static_cast<uint16_t*>(mask->data);
+      set(numbers, rows);
+      std::vector<uint16_t> bits;
       for (int64_t i = 0; i < count; i++)
-        for (int64_t j = 0; j < end; j++) *bits++ = sees(i, j) ? uint16_t{0} : uint16_t{0xfc00};
-      auto* q = static_cast<float*>(queries->data);
-      for (int64_t i = 0; i < ggml_nelements(queries); i++)
-        q[i] = std::sin(static_cast<float>(i % 977));
+        for (int64_t j = 0; j < end; j++) bits.push_back(sees(i, j) ? 0 : 0xfc00);
+      set(mask, bits);
+      std::vector<float> q(static_cast<size_t>(ggml_nelements(queries)));
+      for (size_t i = 0; i < q.size(); i++) q[i] = std::sin(static_cast<float>(i % 977));
+      set(queries, q);
       for (size_t s = 0; s < sources.size(); s++) {
-        auto* source = static_cast<float*>(sources[s]->data);
+        std::vector<float> source;
         for (const int64_t row : rows)
           for (int64_t c = 0; c < kWidth; c++)
-            *source++ = element(static_cast<int>(s / 2), s % 2 == 0, row, c);
+            source.push_back(element(static_cast<int>(s / 2), s % 2 == 0, row, c));
+        set(sources[s], source);
       }
     };
     out.clear();
     return run(build, fill, [&] {
       for (const ggml_tensor* output : outputs) {
-        const auto* data = static_cast<const float*>(output->data);
-        out.insert(out.end(), data, data + ggml_nelements(output));
+        std::vector<float> data(static_cast<size_t>(ggml_nelements(output)));
+        ggml_backend_tensor_get(output, data.data(), 0, ggml_nbytes(output));
+        out.insert(out.end(), data.begin(), data.end());
       }
     });
   }

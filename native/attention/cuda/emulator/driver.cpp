@@ -365,6 +365,10 @@ EmulatedGpu::~EmulatedGpu() {
 
 const Driver& EmulatedGpu::driver() const { return state_->driver; }
 
+void EmulatedGpu::enqueue(StreamHandle* stream, std::function<void()> work) {
+  stream->items.push_back({std::move(work)});
+}
+
 const std::string& EmulatedGpu::fault() const { return state_->fault; }
 
 }  // namespace emulator

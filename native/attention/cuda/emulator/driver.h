@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -38,6 +39,9 @@ class EmulatedGpu {
   ~EmulatedGpu();
 
   const Driver& driver() const;
+
+  /// Puts work of another library into a stream.
+  void enqueue(StreamHandle* stream, std::function<void()> work);
 
   /// What a kernel did wrong, where a call failed because of that; empty otherwise.
   const std::string& fault() const;

@@ -1,0 +1,212 @@
+// The bundled model from end to end on a GPU: ggml's CUDA device is stood in for, the GPU is the
+// emulator's.
+
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <filesystem>
+#include <optional>
+#include <random>
+
+#include "../stand_in/cuda_device.h"
+#include "attention/cuda/emulator/kernels.h"
+#include "attention/format/format.h"
+#include "gguf.h"
+#include "runtime/libraries.h"
+#include "runtime/model.h"
+
+using namespace sightline::runtime;
+namespace cache = sightline::cache;
+namespace emulator = sightline::attention::cuda::emulator;
+using sightline::test::CudaDevice;
+
+namespace {
+
+constexpr size_t kGpuBytes = size_t{1} << 30;
+
+ggml_backend_dev_t cpu() {
+  Result<ggml_backend_dev_t> device = cpu_device(SIGHTLINE_TEST_LIBRARIES);
+  REQUIRE(device);
+  return device.value();
+}
+
+/// The bundled model with its weights as floats, whose products are rounded the same whatever
+/// memory they lie in: what is left to differ is attention.
+const std::string& float_model() {
+  static const std::string path = [] {
+    ggml_context* tensors = nullptr;
+    gguf_context* from = gguf_init_from_file(SIGHTLINE_TEST_MODEL, {false, &tensors});
+    REQUIRE(from != nullptr);
+    gguf_context* to = gguf_init_empty();
+    gguf_set_kv(to, from);
+    std::vector<std::vector<float>> elements;
+    std::vector<ggml_tensor> floats;
+    for (int64_t i = 0; i < gguf_get_n_tensors(from); i++) {
+      const ggml_tensor* tensor = ggml_get_tensor(tensors, gguf_get_tensor_name(from, i));
+      const auto count = ggml_nelements(tensor);
+      elements.emplace_back(static_cast<size_t>(count));
+      const auto* traits = ggml_get_type_traits(tensor->type);
+      if (tensor->type == GGML_TYPE_F32) {
+        std::memcpy(elements.back().data(), tensor->data, ggml_nbytes(tensor));
+      } else {
+        traits->to_float(tensor->data, elements.back().data(), count);
+      }
+      ggml_tensor whole = *tensor;
+      whole.type = GGML_TYPE_F32;
+      whole.nb[0] = sizeof(float);
+      for (int d = 1; d < GGML_MAX_DIMS; d++)
+        whole.nb[d] = whole.nb[d - 1] * static_cast<size_t>(whole.ne[d - 1]);
+      whole.data = elements.back().data();
+      floats.push_back(whole);
+    }
+    for (const ggml_tensor& tensor : floats) gguf_add_tensor(to, &tensor);
+    const std::string file =
+        (std::filesystem::temp_directory_path() /
+         ("sightline-float-" + std::to_string(std::random_device{}()) + ".gguf"))
+            .string();
+    REQUIRE(gguf_write_to_file(to, file.c_str(), false));
+    gguf_free(to);
+    gguf_free(from);
+    ggml_free(tensors);
+    return file;
+  }();
+  return path;
+}
+
+/// A GPU, ggml's device on it, and a model on that.
+struct OnGpu {
+  emulator::EmulatedGpu gpu;
+  CudaDevice inner;
+  std::unique_ptr<Model> model;
+
+  explicit OnGpu(uint32_t seed = 0, size_t bytes = kGpuBytes)
+      : gpu({.seed = seed, .memory_bytes = bytes, .kernels = emulator::kernels()}),
+        inner(gpu, cpu()) {}
+
+  Result<Done> load(LoadOptions options) {
+    options.gpu = GpuDevice{inner.handle(), {&gpu.driver(), 0, emulator::kEmulatedImage.data()}};
+    const Cancel never{false};
+    Result<std::unique_ptr<Model>> loaded = Model::load(
+        options, [](float) {}, never);
+    if (!loaded) return loaded.error();
+    model = std::move(loaded.value());
+    return Done{};
+  }
+};
+
+LoadOptions options(const cache::Policy& policy) {
+  LoadOptions options;
+  options.model_path = float_model();
+  options.libraries_path = SIGHTLINE_TEST_LIBRARIES;
+  options.threads = 1;
+  options.context_tokens = 1024;
+  options.cache = policy;
+  return options;
+}
+
+cache::Policy selective(const char* tier) {
+  cache::Policy policy;
+  policy.kind = cache::PolicyKind::selective;
+  policy.window = 128;
+  policy.tier = *sightline::attention::tier_named(tier);
+  return policy;
+}
+
+std::unique_ptr<Model> on_cpu(const cache::Policy& policy) {
+  const Cancel never{false};
+  auto model = Model::load(
+      options(policy), [](float) {}, never);
+  REQUIRE(model);
+  return std::move(model.value());
+}
+
+std::vector<llama_token> tokens(int count, uint32_t seed = 1) {
+  std::mt19937 random(seed);
+  std::vector<llama_token> tokens;
+  for (int i = 0; i < count; i++) tokens.push_back(static_cast<llama_token>(random() % 4000));
+  return tokens;
+}
+
+/// KL(p || q) in nats, of two rows of logits.
+double divergence(const std::vector<float>& p, const std::vector<float>& q) {
+  REQUIRE(p.size() == q.size());
+  const auto log_sum = [](const std::vector<float>& x) {
+    double largest = -INFINITY, sum = 0;
+    for (const float value : x) largest = std::max<double>(largest, value);
+    for (const float value : x) sum += std::exp(value - largest);
+    return largest + std::log(sum);
+  };
+  const double of_p = log_sum(p), of_q = log_sum(q);
+  double sum = 0;
+  for (size_t i = 0; i < p.size(); i++) {
+    REQUIRE(std::isfinite(q[i]));
+    sum += std::exp(p[i] - of_p) * ((p[i] - of_p) - (q[i] - of_q));
+  }
+  return sum;
+}
+
+std::vector<float> evaluate(Model& model, const std::vector<llama_token>& tokens) {
+  const Cancel never{false};
+  Result<std::vector<float>> logits = model.evaluate(tokens, false, never);
+  REQUIRE_MESSAGE(logits, (logits ? "" : logits.error().message));
+  return std::move(logits.value());
+}
+
+}  // namespace
+
+TEST_CASE("the bundled model gives the CPU's logits on a GPU") {
+  // Where attention rounds otherwise, elements between two codes fall to the other one.
+  const std::pair<const char*, double> tiers[] = {{"fp16", 5e-6}, {"int8", 1e-3}, {"int4", 5e-2}};
+  uint32_t seed = 0;
+  for (const auto& [tier, bound] : tiers) {
+    CAPTURE(std::string(tier));
+    OnGpu gpu(seed++);
+    const Result<Done> loaded = gpu.load(options(selective(tier)));
+    REQUIRE_MESSAGE(loaded, (loaded ? "" : loaded.error().message));
+    const auto reference = on_cpu(selective(tier));
+    const auto prompt = tokens(420);
+    const double prefill = divergence(evaluate(*reference, prompt), evaluate(*gpu.model, prompt));
+    double decode = 0;
+    std::vector<float> last;
+    const auto more = tokens(4, 2);
+    for (const llama_token token : more) {
+      last = evaluate(*gpu.model, {token});
+      decode = std::max(decode, divergence(evaluate(*reference, {token}), last));
+    }
+    MESSAGE(std::string(tier) << ": prefill " << prefill << ", decode " << decode << " nats");
+    CHECK(prefill < bound);
+    CHECK(decode < bound);
+    CHECK(gpu.model->stats().account == reference->stats().account);
+    // The first graph of a shape is not the second's, but those behind it are the same.
+    CHECK(gpu.inner.repeated_graphs() > 0);
+
+    // Token by token or at once is the same.
+    if (std::string(tier) != "int8") continue;
+    auto all = prompt;
+    all.insert(all.end(), more.begin(), more.end());
+    gpu.model->truncate(0);
+    CHECK(divergence(evaluate(*gpu.model, all), last) < 1e-6);
+  }
+}
+
+TEST_CASE("a GPU without room for the model, its context or the cache says so, and stays usable") {
+  const auto prompt = tokens(300);
+  for (const size_t mebibytes : {4, 16, 20, 24, 28, 32, 40}) {
+    CAPTURE(mebibytes);
+    OnGpu gpu(0, mebibytes << 20);
+    const Result<Done> loaded = gpu.load(options(selective("fp16")));
+    if (!loaded) {
+      MESSAGE(mebibytes << " MiB: " << name_of(loaded.error().code) << " "
+                        << loaded.error().message);
+      continue;
+    }
+    const Cancel never{false};
+    const auto logits = gpu.model->evaluate(prompt, false, never);
+    MESSAGE(mebibytes << " MiB: " << (logits ? "enough" : logits.error().message));
+    if (logits) continue;
+    gpu.model->truncate(0);
+    CHECK(gpu.model->evaluate(tokens(10), false, never));
+  }
+}
