@@ -35,6 +35,9 @@ std::string size_text(size_t bytes) {
   return text.substr(0, text.find('.') + 2) + (is_large ? " GiB" : " MiB");
 }
 
+/// What is left alone of a GPU's memory, for its other programs and for ggml's own buffers.
+size_t gpu_reserve(size_t total) { return std::min(total / 32, size_t{256} << 20); }
+
 /// Of the progress of a load that ends with a check of the cache.
 constexpr float kLoadingShare = 0.5f;
 
@@ -127,6 +130,13 @@ Result<Done> Model::open(const LoadOptions& options, const Progress& progress,
                                               " does not know the architecture of " +
                                               options.model_path + ". Choose another model."};
   }
+  if (model_ == nullptr && options.gpu &&
+      log.errors().find("unable to allocate") != std::string::npos) {
+    return Error{Code::out_of_memory,
+                 "The model does not fit on the GPU " + gpu_text() +
+                     ". Choose a smaller model, close other programs that use the GPU, or set "
+                     "sightline.gpu to \"off\"."};
+  }
   if (model_ == nullptr) {
     return invalid_model(assertions.failed().empty() ? log.errors() : assertions.failed());
   }
@@ -177,6 +187,14 @@ Result<Done> Model::open_device(ggml_backend_dev_t cpu) {
   if (!options_.gpu) {
     device_ = std::make_unique<device::Device>(cpu);
     return Done{};
+  }
+  const auto& policy = std::get<cache::Policy>(options_.cache);
+  if (policy.needs_attention() || policy.kind == cache::PolicyKind::lowrank) {
+    return Error{Code::bad_argument, "The cache policy " +
+                                         std::string(cache::name_of(policy.kind)) +
+                                         " does not run on a GPU. Choose another "
+                                         "sightline.cache.policy, or set sightline.gpu to "
+                                         "\"off\"."};
   }
   try {
     device_ = std::make_unique<device::Device>(options_.gpu->inner, options_.gpu->choice);
@@ -237,13 +255,20 @@ Result<Done> Model::open_context(int32_t threads) {
   }
   if (!assertions.failed().empty()) return invalid_model(assertions.failed());
   if (context_ == nullptr) {
-    return Error{Code::out_of_memory, "There is not enough memory for a context of " +
+    const std::string where = options_.gpu ? " on the GPU " + gpu_text() : "";
+    return Error{Code::out_of_memory, "There is not enough memory" + where + " for a context of " +
                                           std::to_string(info_.context_tokens) + " tokens (" +
                                           log.errors() + "). Lower sightline.model.contextTokens."};
   }
   if (device_ != nullptr) {
     info_.owned_layers = device_->owned_layers();
     info_.kernels = device_->kernel_name();
+  }
+  if (options_.gpu && options_.cache_budget_bytes == 0) {
+    // ggml's own buffers have been taken by now.
+    auto& policy = std::get<cache::Policy>(options_.cache);
+    policy.budget = spare_memory();
+    if (policy.kind == cache::PolicyKind::automatic) set_policy(policy);
   }
   return check_memory();
 }
@@ -260,11 +285,26 @@ bool Model::has_plain_heads() const {
   const std::string given[] = {attention("key_length"), attention("value_length")};
   const std::string& keys = given[0].empty() ? usual : given[0];
   const std::string& values = given[1].empty() ? usual : given[1];
-  return keys == values && std::atoi(keys.c_str()) % 16 == 0;
+  const int head_dim = std::atoi(keys.c_str());
+  if (options_.gpu) return keys == values && attention::cuda::Plan::is_possible(head_dim);
+  return keys == values && head_dim % 16 == 0;
 }
 
-/// Half of what the machine has besides the model's weights.
+/// Its name and memory, for messages.
+std::string Model::gpu_text() const {
+  const attention::cuda::GpuMemory memory = device_->gpu_memory();
+  return device_->gpu()->name + " (" + size_text(memory.free) + " of " + size_text(memory.total) +
+         " are free)";
+}
+
+/// Half of what the machine has besides the model's weights; all that the GPU has, which nobody
+/// shares with the editor.
 size_t Model::spare_memory() const {
+  if (options_.gpu) {
+    const attention::cuda::GpuMemory memory = device_->gpu_memory();
+    const size_t reserve = gpu_reserve(memory.total);
+    return memory.free > reserve ? memory.free - reserve : 0;
+  }
   const size_t limit = memory_limit();
   return limit > info_.file_bytes ? (limit - info_.file_bytes) / 2 : 0;
 }
@@ -343,6 +383,14 @@ Result<Done> Model::check_memory() const {
   size_t bytes =
       cache::forecast_bytes(sequence.policy(), sequence.geometries(), info_.context_tokens) + step;
   if (options_.cache_budget_bytes > 0) bytes = std::min(bytes, options_.cache_budget_bytes);
+  if (options_.gpu) {
+    if (bytes <= spare_memory()) return Done{};
+    return Error{Code::out_of_memory,
+                 "A context of " + std::to_string(info_.context_tokens) + " tokens needs " +
+                     size_text(bytes) + " besides the model on the GPU " + gpu_text() +
+                     ". Lower sightline.model.contextTokens, or hold the cache in fewer bits "
+                     "(sightline.cache.policy, sightline.cache.tier)."};
+  }
   const size_t needed = bytes + device_->passed_bytes() + info_.file_bytes;
   if (limit == 0 || needed <= limit) return Done{};
   return Error{Code::out_of_memory,
@@ -431,10 +479,20 @@ Error Model::decode_error(int32_t code) const {
                                        size_text(device_->pool().budget()) +
                                        ". Use a shorter context, or give the cache more memory."};
   }
+  if (failure == device::Failure::gpu_failed && code != -2) {
+    return {Code::gpu_failed, "The GPU failed (" + device_->failure_text() +
+                                  "). Restart Sightline; if it happens again, update the GPU's "
+                                  "driver or set sightline.gpu to \"off\"."};
+  }
   if (failure == device::Failure::unsupported_operation) {
     return {Code::model_unsupported, "The architecture " + info_.architecture +
                                          " uses its KV cache in a way Sightline does not support. "
                                          "Choose another model."};
+  }
+  if (code == -2 && options_.gpu) {
+    return {Code::out_of_memory, "The GPU " + gpu_text() +
+                                     " has no memory left for this step. Close other programs "
+                                     "that use it or use a shorter context."};
   }
   if (code == -2) {
     return {Code::out_of_memory,

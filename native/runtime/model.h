@@ -40,8 +40,8 @@ struct LoadOptions {
   std::string model_path;
   std::string libraries_path;
   std::optional<GpuDevice> gpu;  // none: the CPU
-  int32_t context_tokens = 0;  // 0: as trained
-  int32_t threads = 0;         // 0: all physical cores but one
+  int32_t context_tokens = 0;    // 0: as trained
+  int32_t threads = 0;           // 0: all physical cores but one
   size_t cache_budget_bytes = 0;
   std::variant<cache::Policy, StockCache> cache;
   bool self_check = false;
@@ -161,6 +161,7 @@ class Model {
   Result<Done> open_context(int32_t threads);
   bool has_plain_heads() const;
   size_t spare_memory() const;
+  std::string gpu_text() const;
   void set_policy(const cache::Policy& policy);
   Error invalid_model(const std::string& reason) const;
   Result<Done> check_memory() const;

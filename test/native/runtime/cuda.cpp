@@ -9,6 +9,7 @@
 #include <filesystem>
 #include <optional>
 #include <random>
+#include <set>
 
 #include "../stand_in/cuda_device.h"
 #include "attention/cuda/emulator/kernels.h"
@@ -191,22 +192,85 @@ TEST_CASE("the bundled model gives the CPU's logits on a GPU") {
   }
 }
 
-TEST_CASE("a GPU without room for the model, its context or the cache says so, and stays usable") {
+TEST_CASE("a GPU without room for the model, its context or the cache says so") {
+  const Cancel never{false};
   const auto prompt = tokens(300);
-  for (const size_t mebibytes : {4, 16, 20, 24, 28, 32, 40}) {
+  std::set<std::string> said;
+  const auto note = [&](const Error& error) {
+    CHECK(error.code == Code::out_of_memory);
+    CHECK(error.message.find("GPU emulated (") != std::string::npos);
+    said.insert(error.message.substr(0, error.message.find("GPU")));
+  };
+  for (const size_t mebibytes : {4, 16, 20, 24, 28}) {
     CAPTURE(mebibytes);
     OnGpu gpu(0, mebibytes << 20);
     const Result<Done> loaded = gpu.load(options(selective("fp16")));
     if (!loaded) {
-      MESSAGE(mebibytes << " MiB: " << name_of(loaded.error().code) << " "
-                        << loaded.error().message);
+      note(loaded.error());
       continue;
     }
-    const Cancel never{false};
-    const auto logits = gpu.model->evaluate(prompt, false, never);
-    MESSAGE(mebibytes << " MiB: " << (logits ? "enough" : logits.error().message));
-    if (logits) continue;
-    gpu.model->truncate(0);
-    CHECK(gpu.model->evaluate(tokens(10), false, never));
+    if (const auto logits = gpu.model->evaluate(prompt, false, never); !logits) {
+      note(logits.error());
+      CHECK(gpu.model->stats().account.tokens == 0);
+      // What is shorter still runs.
+      gpu.model->truncate(0);
+      CHECK(gpu.model->evaluate(tokens(10), false, never));
+    }
   }
+  for (const std::string& message : said) MESSAGE(message);
+  CHECK(said.size() >= 2);
+}
+
+TEST_CASE("a policy that the GPU's kernels do not know is refused by name") {
+  OnGpu gpu;
+  for (const auto kind : {cache::PolicyKind::h2o, cache::PolicyKind::lowrank}) {
+    cache::Policy policy;
+    policy.kind = kind;
+    const Result<Done> loaded = gpu.load(options(policy));
+    REQUIRE_FALSE(loaded);
+    CHECK(loaded.error().code == Code::bad_argument);
+    CHECK(loaded.error().message.find(cache::name_of(kind)) != std::string::npos);
+  }
+}
+
+TEST_CASE("where the GPU fails in a step the driver's word is told, and nothing of the step kept") {
+  OnGpu gpu;
+  const Result<Done> loaded = gpu.load(options(selective("int8")));
+  REQUIRE(loaded);
+  const Cancel never{false};
+  REQUIRE(gpu.model->evaluate(tokens(20), false, never));
+  gpu.gpu.set_launching(false);
+  const auto lost = gpu.model->evaluate(tokens(5), false, never);
+  REQUIRE_FALSE(lost);
+  MESSAGE(lost.error().message);
+  CHECK(lost.error().code == Code::gpu_failed);
+  CHECK(gpu.model->stats().account.tokens == 20);
+  gpu.gpu.set_launching(true);
+  CHECK(gpu.model->evaluate(tokens(5), false, never));
+  CHECK(gpu.model->stats().account.tokens == 25);
+}
+
+TEST_CASE("a cache that is saved on a GPU is restored on a CPU, and the other way round") {
+  const std::string path = float_model() + ".session";
+  const auto prompt = tokens(300);
+  const auto policy = selective("int4");
+  std::vector<float> expected;
+  {
+    OnGpu gpu;
+    REQUIRE(gpu.load(options(policy)));
+    evaluate(*gpu.model, prompt);
+    REQUIRE(gpu.model->save_session(path));
+    expected = evaluate(*gpu.model, {7});
+  }
+  const auto cpu = on_cpu(policy);
+  REQUIRE(cpu->restore_session(path));
+  CHECK(divergence(expected, evaluate(*cpu, {7})) < 1e-4);
+  cpu->truncate(256);
+  REQUIRE(cpu->save_session(path));
+  expected = evaluate(*cpu, {9});
+  OnGpu gpu;
+  REQUIRE(gpu.load(options(policy)));
+  REQUIRE(gpu.model->restore_session(path));
+  CHECK(divergence(expected, evaluate(*gpu.model, {9})) < 1e-4);
+  std::filesystem::remove(path);
 }

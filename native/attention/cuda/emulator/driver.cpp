@@ -48,6 +48,7 @@ struct EmulatedGpu::State {
   std::vector<std::unique_ptr<EventHandle>> events;
   std::map<std::string_view, FunctionHandle> functions;
   std::string fault;
+  bool launching = true;
 
   /// Whether all of it lies in one allocation.
   bool owns(DevicePointer pointer, size_t bytes) const {
@@ -256,6 +257,7 @@ DriverStatus set_function_attribute(FunctionHandle* handle, FunctionAttribute, i
 DriverStatus launch(FunctionHandle* handle, unsigned grid_x, unsigned grid_y, unsigned grid_z,
                     unsigned block_x, unsigned block_y, unsigned block_z, unsigned shared_bytes,
                     StreamHandle* stream, void** arguments, void**) {
+  if (!gpu->launching) return kLaunchFailed;
   const Launch size{{grid_x, grid_y, grid_z}, {block_x, block_y, block_z}, shared_bytes};
   if (size.grid.count() == 0 || size.block.count() == 0 || size.block.count() > 1024 ||
       shared_bytes > handle->most_shared_bytes)
@@ -281,6 +283,7 @@ Driver make_driver() {
             *name = status == kOutOfMemory    ? "CUDA_ERROR_OUT_OF_MEMORY"
                     : status == kInvalidValue ? "CUDA_ERROR_INVALID_VALUE"
                     : status == kNotFound     ? "CUDA_ERROR_NOT_FOUND"
+                    : status == kLaunchFailed ? "CUDA_ERROR_LAUNCH_FAILED"
                                               : "CUDA_ERROR_UNKNOWN";
             return kSuccess;
           },
@@ -364,6 +367,8 @@ EmulatedGpu::~EmulatedGpu() {
 }
 
 const Driver& EmulatedGpu::driver() const { return state_->driver; }
+
+void EmulatedGpu::set_launching(bool possible) { state_->launching = possible; }
 
 void EmulatedGpu::enqueue(StreamHandle* stream, std::function<void()> work) {
   stream->items.push_back({std::move(work)});

@@ -40,6 +40,9 @@ class EmulatedGpu {
 
   const Driver& driver() const;
 
+  /// Whether kernels can be launched: they can at first.
+  void set_launching(bool possible);
+
   /// Puts work of another library into a stream.
   void enqueue(StreamHandle* stream, std::function<void()> work);
 
