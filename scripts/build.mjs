@@ -7,6 +7,7 @@ import { copyFile, mkdir, readdir, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { bootstrap, librariesFolder } from './bootstrap.mjs';
+import { buildKernels } from './cuda.mjs';
 import { at, Failure, heading, main, node, run } from './lib/shell.mjs';
 import { once } from './lib/stamp.mjs';
 
@@ -18,17 +19,23 @@ const backend = path.join(
   process.platform === 'win32' ? 'ggml-sightline.dll' : 'libggml-sightline.so',
 );
 
-const nativeInputs = () => ({
+const nativeInputs = (kernels) => ({
   files: [at('native'), at('scripts/build.mjs'), at('build/llama.cpp/RELEASE')],
-  text: [process.platform, process.arch],
+  text: [process.platform, process.arch, String(kernels !== undefined)],
 });
 
 async function buildAddon() {
-  await once('addon', { ...nativeInputs(), outputs: [addon, backend] }, async () => {
+  const kernels = await buildKernels();
+  if (kernels === undefined)
+    console.log('There is no nvcc here: the addon gets no CUDA kernels and uses the CPU only.');
+  await once('addon', { ...nativeInputs(kernels), outputs: [addon, backend] }, async () => {
     heading('native addon and backend library');
     const cmakeJs = at('node_modules/cmake-js/bin/cmake-js');
     const folders = ['--directory', at('native'), '--out', at('build/native')];
-    await node([cmakeJs, 'compile', ...folders, '--config', 'Release']);
+    const cuda = `--CDSIGHTLINE_CUDA_KERNELS=${kernels ?? ''}`;
+    // `compile` alone leaves settings as they were in a folder that was configured before.
+    for (const command of ['configure', 'compile'])
+      await node([cmakeJs, command, ...folders, cuda, '--config', 'Release']);
     await mkdir(nativeOutput, { recursive: true });
     for (const output of [addon, backend])
       await replace(at('build/native/Release', path.basename(output)), output);

@@ -1,9 +1,6 @@
 export const architectures: readonly number[];
 export const kernelSources: readonly string[];
+export function cubinOf(source: string, architecture: number): string;
+export function ptxasReportOf(source: string, architecture: number): string;
 export function findNvcc(): string | undefined;
-export function compileCubin(work: {
-  readonly nvcc: string;
-  readonly source: string;
-  readonly architecture: number;
-  readonly output: string;
-}): Promise<string>;
+export function buildKernels(): Promise<string | undefined>;

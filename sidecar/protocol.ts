@@ -33,6 +33,12 @@ export interface SightlineSettings {
     readonly budgetMiB: number;
     readonly selfCheck: boolean;
   };
+  readonly gpu: {
+    /** auto: a GPU where one can be used, and the CPU otherwise. required: without one nothing is loaded. */
+    readonly use: 'auto' | 'required' | 'off';
+    /** Folder of the CUDA toolkit's libraries, searched before the usual ones; empty: only those. */
+    readonly cudaPath: string;
+  };
   /** 0: all physical cores but one. */
   readonly threads: number;
   readonly completion: { readonly maxTokens: number };

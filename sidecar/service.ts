@@ -8,7 +8,8 @@ import {
   type LoadObserver,
 } from './engine/engine.ts';
 import { describeFailure, failureOf, isCancellation, type Failure } from './engine/failure.ts';
-import type { CachePolicy } from './engine/addon.ts';
+import type { CachePolicy, ModelInfo } from './engine/addon.ts';
+import { gpuSearch } from './engine/gpu.ts';
 import type { LoadedAddon } from './engine/load.ts';
 import type { SelfChecks } from './engine/selfChecks.ts';
 import type { CacheStats, SidecarStatus, SightlineSettings } from './protocol.ts';
@@ -32,6 +33,7 @@ export interface ServiceOptions {
 /** The parts of the settings that a loaded model depends on. */
 export function engineOptionsOf(settings: SightlineSettings, bundledModel: string): EngineOptions {
   const { cache } = settings;
+  const gpu = gpuSearch(settings.gpu);
   return {
     modelPath: modelPathOf(settings, bundledModel),
     contextTokens: settings.model.contextTokens,
@@ -40,6 +42,7 @@ export function engineOptionsOf(settings: SightlineSettings, bundledModel: strin
     cache: cachePolicyOf(cache),
     // FP16 throughout has nothing to be checked.
     selfCheck: cache.selfCheck && cache.policy !== 'full',
+    ...(gpu === undefined ? {} : { gpu }),
   };
 }
 
@@ -165,8 +168,17 @@ export class CompletionService {
   }
 }
 
+/** Where a model runs, if there was a choice. */
+function placeOf({ gpu, gpuReason }: ModelInfo): string {
+  if (gpu !== undefined) {
+    const compiled = gpu.compilesKernels ? ', its kernels compiled by the driver' : '';
+    return `, on ${gpu.name} (${(gpu.totalBytes / 2 ** 30).toFixed(0)} GiB, CUDA ${gpu.cuda})${compiled}`;
+  }
+  return gpuReason === undefined ? '' : `, on the CPU. ${gpuReason}`;
+}
+
 function idleStatus({ native: { info } }: LoadedModel): SidecarStatus {
-  const context = `${info.contextTokens} tokens of context`;
+  const context = `${info.contextTokens} tokens of context${placeOf(info)}`;
   return canFillInTheMiddle(info.fim)
     ? { state: 'ready', message: `${info.name}, ${context}` }
     : {

@@ -62,6 +62,13 @@ const schema = group({
     budgetMiB: whole(0, 0, 1048576),
     selfCheck: z.boolean('true or false').default(true),
   }).prefault({}),
+  gpu: group({
+    use: oneOf('auto', 'required', 'off'),
+    cudaPath: z
+      .string('an absolute path, or ""')
+      .refine((path) => path === '' || isAbsolute(path), 'an absolute path, or ""')
+      .default(''),
+  }).prefault({}),
   threads: whole(0, 0, 256),
   completion: group({ maxTokens: whole(64, 1, 1024) }).prefault({}),
 });

@@ -112,6 +112,28 @@ cache::LayerFormats to_layer_formats(Reader& reader, const Napi::Value& value) {
   return formats;
 }
 
+Result<runtime::GpuSearch> to_gpu_search(const Napi::Value& value) {
+  Reader reader(value);
+  runtime::GpuSearch search;
+  const auto each = [&](const char* name, const auto& take) {
+    const Napi::Value list = reader.get(name);
+    if (list.IsEmpty() || !list.IsArray()) return reader.fail(name, "a list");
+    const auto array = list.As<Napi::Array>();
+    for (uint32_t i = 0; i < array.Length(); i++) take(array.Get(i));
+  };
+  each("backends", [&](const Napi::Value& item) {
+    Reader backend(item);
+    search.backends.push_back({backend.text("path"), backend.count("cudaVersion")});
+    if (!backend.wrong().empty()) reader.fail("gpu.backends", "a list of { path, cudaVersion }");
+  });
+  each("toolkitFolders", [&](const Napi::Value& item) {
+    if (!item.IsString()) return reader.fail("gpu.toolkitFolders", "a list of paths");
+    search.toolkit_folders.push_back(item.As<Napi::String>().Utf8Value());
+  });
+  if (!reader.wrong().empty()) return reader.error();
+  return search;
+}
+
 Result<cache::Policy> to_policy(Reader& reader, const std::string& name) {
   const auto kind = cache::policy_named(name);
   if (!kind)
@@ -167,6 +189,14 @@ Result<runtime::LoadOptions> to_load_options(const Napi::Value& value) {
   options.threads = reader.count("threads", kMostThreads);
   options.cache_budget_bytes = static_cast<size_t>(reader.number("cacheBudgetBytes", 0, 0x1p53));
   options.self_check = reader.flag("selfCheck");
+  if (reader.has("gpu")) {
+    Reader gpu(reader.get("gpu"));
+    options.gpu_required = gpu.flag("required");
+    if (!gpu.wrong().empty()) return gpu.error();
+    Result<runtime::GpuSearch> search = to_gpu_search(reader.get("gpu"));
+    if (!search) return search.error();
+    options.gpu = std::move(search.value());
+  }
   if (!reader.wrong().empty()) return reader.error();
 
   Reader cache(reader.get("cache"));
@@ -221,6 +251,19 @@ Result<int32_t> to_count(const Napi::Value& value, const char* what) {
   return Error{Code::bad_argument, std::string(what) + " must be a whole number from 0 on."};
 }
 
+static Napi::Value to_js(Napi::Env env, const runtime::UsedGpu& gpu) {
+  Napi::Object object = Napi::Object::New(env);
+  object.Set("name", gpu.info.name);
+  const auto version = [](int number, int base) {  // of two parts
+    return std::to_string(number / base) + "." + std::to_string(number % base * 10 / base);
+  };
+  object.Set("capability", version(gpu.info.capability, 10));
+  object.Set("cuda", version(gpu.info.driver_version, 1000));
+  object.Set("totalBytes", static_cast<double>(gpu.total_bytes));
+  object.Set("compilesKernels", gpu.compiles_kernels);
+  return object;
+}
+
 Napi::Value to_js(Napi::Env env, const runtime::Info& info) {
   Napi::Object fim = Napi::Object::New(env);
   fim.Set("prefix", info.fim.prefix);
@@ -246,6 +289,8 @@ Napi::Value to_js(Napi::Env env, const runtime::Info& info) {
   object.Set("threads", info.threads);
   object.Set("kernels", info.kernels);
   object.Set("loadSeconds", info.load_seconds);
+  if (info.gpu) object.Set("gpu", to_js(env, *info.gpu));
+  if (!info.gpu_reason.empty()) object.Set("gpuReason", info.gpu_reason);
   return object;
 }
 

@@ -52,7 +52,7 @@ class Device {
  public:
   /// `inner` is ggml's CPU device. Weights may be loaded before `own_cache` is called.
   explicit Device(ggml_backend_dev_t inner);
-  /// `inner` is ggml's CUDA device of the GPU chosen; the driver's table and the image outlive
+  /// `inner` is ggml's CUDA device of the GPU chosen; the driver's table and the images outlive
   /// this. Throws attention::cuda::DriverError.
   Device(ggml_backend_dev_t inner, const attention::cuda::GpuChoice& gpu);
   Device(const Device&) = delete;

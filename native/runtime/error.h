@@ -13,6 +13,7 @@ enum class Code {
   model_unsupported,
   release_mismatch,
   backend_missing,
+  gpu_unavailable,
   gpu_failed,
   context_full,
   cache_exhausted,
@@ -37,6 +38,8 @@ constexpr const char* name_of(Code code) {
       return "RELEASE_MISMATCH";
     case Code::backend_missing:
       return "BACKEND_MISSING";
+    case Code::gpu_unavailable:
+      return "GPU_UNAVAILABLE";
     case Code::gpu_failed:
       return "GPU_FAILED";
     case Code::context_full:

@@ -41,6 +41,11 @@ size_t gpu_reserve(size_t total) { return std::min(total / 32, size_t{256} << 20
 /// Of the progress of a load that ends with a check of the cache.
 constexpr float kLoadingShare = 0.5f;
 
+/// Whether a load that failed so on a GPU may work on the CPU.
+bool is_of_gpu(Code code) {
+  return code == Code::gpu_unavailable || code == Code::gpu_failed || code == Code::out_of_memory;
+}
+
 struct Loading {
   const Model::Progress& progress;
   const Cancel& cancel;
@@ -80,11 +85,34 @@ class Batch {
 
 Model::~Model() = default;
 
-Result<std::unique_ptr<Model>> Model::load(const LoadOptions& options, const Progress& progress,
-                                           const Cancel& cancel) {
+Result<std::unique_ptr<Model>> Model::load_on(std::optional<GpuDevice> gpu,
+                                              const LoadOptions& options, const Progress& progress,
+                                              const Cancel& cancel) {
   std::unique_ptr<Model> model(new Model);
+  model->gpu_ = gpu;
   Result<Done> opened = model->open(options, progress, cancel);
   if (!opened) return opened.error();
+  return model;
+}
+
+Result<std::unique_ptr<Model>> Model::load(const LoadOptions& options, const Progress& progress,
+                                           const Cancel& cancel) {
+  const bool is_ours = std::holds_alternative<cache::Policy>(options.cache);
+  if (!is_ours || std::holds_alternative<std::monostate>(options.gpu))
+    return load_on(std::nullopt, options, progress, cancel);
+  const auto* search = std::get_if<GpuSearch>(&options.gpu);
+  Result<GpuDevice> gpu = search != nullptr ? find_gpu(*search) : std::get<GpuDevice>(options.gpu);
+  std::string reason;
+  if (gpu) {
+    Result<std::unique_ptr<Model>> model = load_on(gpu.value(), options, progress, cancel);
+    if (model || options.gpu_required || !is_of_gpu(model.error().code)) return model;
+    reason = model.error().message;
+  } else {
+    if (options.gpu_required) return gpu.error();
+    reason = gpu.error().message;
+  }
+  Result<std::unique_ptr<Model>> model = load_on(std::nullopt, options, progress, cancel);
+  if (model) model.value()->info_.gpu_reason = reason;
   return model;
 }
 
@@ -130,12 +158,11 @@ Result<Done> Model::open(const LoadOptions& options, const Progress& progress,
                                               " does not know the architecture of " +
                                               options.model_path + ". Choose another model."};
   }
-  if (model_ == nullptr && options.gpu &&
-      log.errors().find("unable to allocate") != std::string::npos) {
+  if (model_ == nullptr && gpu_ && log.errors().find("unable to allocate") != std::string::npos) {
     return Error{Code::out_of_memory,
                  "The model does not fit on the GPU " + gpu_text() +
                      ". Choose a smaller model, close other programs that use the GPU, or set "
-                     "sightline.gpu to \"off\"."};
+                     "sightline.gpu.use to \"off\"."};
   }
   if (model_ == nullptr) {
     return invalid_model(assertions.failed().empty() ? log.errors() : assertions.failed());
@@ -184,23 +211,25 @@ Result<Done> Model::open(const LoadOptions& options, const Progress& progress,
 }
 
 Result<Done> Model::open_device(ggml_backend_dev_t cpu) {
-  if (!options_.gpu) {
+  if (!gpu_) {
     device_ = std::make_unique<device::Device>(cpu);
     return Done{};
   }
   const auto& policy = std::get<cache::Policy>(options_.cache);
   if (policy.needs_attention() || policy.kind == cache::PolicyKind::lowrank) {
-    return Error{Code::bad_argument, "The cache policy " +
-                                         std::string(cache::name_of(policy.kind)) +
-                                         " does not run on a GPU. Choose another "
-                                         "sightline.cache.policy, or set sightline.gpu to "
-                                         "\"off\"."};
+    return Error{Code::gpu_unavailable, "The cache policy " +
+                                            std::string(cache::name_of(policy.kind)) +
+                                            " does not run on a GPU. Choose another "
+                                            "sightline.cache.policy, or set sightline.gpu.use to "
+                                            "\"off\"."};
   }
   try {
-    device_ = std::make_unique<device::Device>(options_.gpu->inner, options_.gpu->choice);
+    device_ = std::make_unique<device::Device>(gpu_->inner, gpu_->choice);
   } catch (const attention::cuda::DriverError& error) {
     return Error{Code::gpu_failed, std::string("The GPU cannot be used: ") + error.what() + "."};
   }
+  const attention::cuda::GpuInfo& gpu = *device_->gpu();
+  info_.gpu = {gpu, device_->gpu_memory().total, !has_code_for(gpu.capability)};
   return Done{};
 }
 
@@ -255,7 +284,7 @@ Result<Done> Model::open_context(int32_t threads) {
   }
   if (!assertions.failed().empty()) return invalid_model(assertions.failed());
   if (context_ == nullptr) {
-    const std::string where = options_.gpu ? " on the GPU " + gpu_text() : "";
+    const std::string where = gpu_ ? " on the GPU " + gpu_text() : "";
     return Error{Code::out_of_memory, "There is not enough memory" + where + " for a context of " +
                                           std::to_string(info_.context_tokens) + " tokens (" +
                                           log.errors() + "). Lower sightline.model.contextTokens."};
@@ -264,7 +293,7 @@ Result<Done> Model::open_context(int32_t threads) {
     info_.owned_layers = device_->owned_layers();
     info_.kernels = device_->kernel_name();
   }
-  if (options_.gpu && options_.cache_budget_bytes == 0) {
+  if (gpu_ && options_.cache_budget_bytes == 0) {
     // ggml's own buffers have been taken by now.
     auto& policy = std::get<cache::Policy>(options_.cache);
     policy.budget = spare_memory();
@@ -286,7 +315,7 @@ bool Model::has_plain_heads() const {
   const std::string& keys = given[0].empty() ? usual : given[0];
   const std::string& values = given[1].empty() ? usual : given[1];
   const int head_dim = std::atoi(keys.c_str());
-  if (options_.gpu) return keys == values && attention::cuda::Plan::is_possible(head_dim);
+  if (gpu_) return keys == values && attention::cuda::Plan::is_possible(head_dim);
   return keys == values && head_dim % 16 == 0;
 }
 
@@ -300,7 +329,7 @@ std::string Model::gpu_text() const {
 /// Half of what the machine has besides the model's weights; all that the GPU has, which nobody
 /// shares with the editor.
 size_t Model::spare_memory() const {
-  if (options_.gpu) {
+  if (gpu_) {
     const attention::cuda::GpuMemory memory = device_->gpu_memory();
     const size_t reserve = gpu_reserve(memory.total);
     return memory.free > reserve ? memory.free - reserve : 0;
@@ -383,7 +412,7 @@ Result<Done> Model::check_memory() const {
   size_t bytes =
       cache::forecast_bytes(sequence.policy(), sequence.geometries(), info_.context_tokens) + step;
   if (options_.cache_budget_bytes > 0) bytes = std::min(bytes, options_.cache_budget_bytes);
-  if (options_.gpu) {
+  if (gpu_) {
     if (bytes <= spare_memory()) return Done{};
     return Error{Code::out_of_memory,
                  "A context of " + std::to_string(info_.context_tokens) + " tokens needs " +
@@ -482,14 +511,14 @@ Error Model::decode_error(int32_t code) const {
   if (failure == device::Failure::gpu_failed && code != -2) {
     return {Code::gpu_failed, "The GPU failed (" + device_->failure_text() +
                                   "). Restart Sightline; if it happens again, update the GPU's "
-                                  "driver or set sightline.gpu to \"off\"."};
+                                  "driver or set sightline.gpu.use to \"off\"."};
   }
   if (failure == device::Failure::unsupported_operation) {
     return {Code::model_unsupported, "The architecture " + info_.architecture +
                                          " uses its KV cache in a way Sightline does not support. "
                                          "Choose another model."};
   }
-  if (code == -2 && options_.gpu) {
+  if (code == -2 && gpu_) {
     return {Code::out_of_memory, "The GPU " + gpu_text() +
                                      " has no memory left for this step. Close other programs "
                                      "that use it or use a shorter context."};

@@ -11,12 +11,14 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <variant>
 #include <vector>
 
 #include "cache/sequence.h"
 #include "device/device.h"
 #include "llama.h"
 #include "runtime/error.h"
+#include "runtime/gpu.h"
 #include "runtime/self_check.h"
 
 namespace sightline::runtime {
@@ -30,18 +32,14 @@ struct StockCache {
   bool flash_attention;
 };
 
-/// A GPU: as ggml's CUDA device, and as our kernels find it. What they point at outlives the model.
-struct GpuDevice {
-  ggml_backend_dev_t inner;
-  attention::cuda::GpuChoice choice;
-};
-
 struct LoadOptions {
   std::string model_path;
   std::string libraries_path;
-  std::optional<GpuDevice> gpu;  // none: the CPU
-  int32_t context_tokens = 0;    // 0: as trained
-  int32_t threads = 0;           // 0: all physical cores but one
+  /// Where the model runs, with a cache of ours: on this GPU, or on one that is to be searched for.
+  std::variant<std::monostate, GpuSearch, GpuDevice> gpu;
+  bool gpu_required = false;   // else the CPU where it cannot be, see Info::gpu_reason
+  int32_t context_tokens = 0;  // 0: as trained
+  int32_t threads = 0;         // 0: all physical cores but one
   size_t cache_budget_bytes = 0;
   std::variant<cache::Policy, StockCache> cache;
   bool self_check = false;
@@ -49,6 +47,13 @@ struct LoadOptions {
 
 struct FimTokens {
   llama_token prefix, suffix, middle, pad, repository, separator;  // -1: none
+};
+
+/// The GPU that a model is on.
+struct UsedGpu {
+  attention::cuda::GpuInfo info;
+  size_t total_bytes;
+  bool compiles_kernels;  // the driver did, from PTX: we have no code for its architecture
 };
 
 struct Info {
@@ -66,6 +71,8 @@ struct Info {
   int32_t owned_layers = 0;
   int32_t threads = 0;
   std::string kernels;
+  std::optional<UsedGpu> gpu;
+  std::string gpu_reason;  // why a GPU that was asked for is not used
   double load_seconds = 0;
 };
 
@@ -156,6 +163,9 @@ class Model {
 
  private:
   Model() = default;
+  static Result<std::unique_ptr<Model>> load_on(std::optional<GpuDevice> gpu,
+                                                const LoadOptions& options,
+                                                const Progress& progress, const Cancel& cancel);
   Result<Done> open(const LoadOptions& options, const Progress& progress, const Cancel& cancel);
   Result<Done> open_device(ggml_backend_dev_t cpu);
   Result<Done> open_context(int32_t threads);
@@ -188,6 +198,7 @@ class Model {
 
   Info info_;
   LoadOptions options_;
+  std::optional<GpuDevice> gpu_;  // none: the CPU
   // Destroyed from the last to the first: contexts, model, device.
   std::unique_ptr<device::Device> device_;  // null: stock cache
   std::unique_ptr<llama_model, Free<llama_model_free>> model_;

@@ -18,6 +18,8 @@ Completes FILE at the end of LINE, or before COLUMN (both count from 1), with th
   --keep N                   share of older tokens that h2o and importance keep (0.5)
   --budget N                 MiB the KV cache may take; 0: no bound, auto takes half of what is left (0)
   --context N                tokens of context; 0: as the model was trained (0)
+  --gpu NAME                 auto: an NVIDIA GPU where one can be used; required, or off: the CPU (auto)
+  --cuda-path FOLDER         where CUDA's libraries are, if in no usual place
   --threads N                CPU threads; 0: all physical cores but one (0)
   --max-tokens N             most tokens to generate (64)
   --json                     print the report as JSON, with the completion in it
@@ -33,6 +35,8 @@ const options = {
   keep: { type: 'string' },
   budget: { type: 'string' },
   context: { type: 'string' },
+  gpu: { type: 'string' },
+  'cuda-path': { type: 'string' },
   threads: { type: 'string' },
   'max-tokens': { type: 'string' },
   json: { type: 'boolean', default: false },
@@ -50,6 +54,8 @@ const optionNames: Readonly<Record<string, string>> = {
   'cache.span': '--span',
   'cache.keep': '--keep',
   'cache.budgetMiB': '--budget',
+  'gpu.use': '--gpu',
+  'gpu.cudaPath': '--cuda-path',
   threads: '--threads',
   'completion.maxTokens': '--max-tokens',
 };
@@ -98,6 +104,10 @@ export function parseCommandLine(args: readonly string[]): Result<CommandLine | 
       span: numberOf(values.span),
       keep: numberOf(values.keep),
       budgetMiB: numberOf(values.budget),
+    },
+    gpu: {
+      use: values.gpu,
+      cudaPath: values['cuda-path'] === undefined ? undefined : resolve(values['cuda-path']),
     },
     threads: numberOf(values.threads),
     completion: { maxTokens: numberOf(values['max-tokens']) },

@@ -95,6 +95,7 @@ const loadProgress = {
   loaded({ native }: LoadedModel): void {
     if (process.stderr.isTTY) process.stderr.write('\n');
     say(`${native.info.name} loaded in ${native.info.loadSeconds.toFixed(2)} s`);
+    if (native.info.gpuReason !== undefined) say(`on the CPU: ${native.info.gpuReason}`);
   },
   failed(): void {
     if (process.stderr.isTTY) process.stderr.write('\n');

@@ -13,6 +13,8 @@ export type AddonErrorCode =
   | 'MODEL_UNSUPPORTED'
   | 'RELEASE_MISMATCH'
   | 'BACKEND_MISSING'
+  | 'GPU_UNAVAILABLE'
+  | 'GPU_FAILED'
   | 'CONTEXT_FULL'
   | 'CACHE_EXHAUSTED'
   | 'OUT_OF_MEMORY'
@@ -112,6 +114,30 @@ export interface LoadOptions {
    * it misses the bound, the bits are raised. Takes about two prefills of 512 tokens. See `CacheStats.check`.
    */
   readonly selfCheck: boolean;
+  /** Where a GPU may be found for a cache of ours; absent: the CPU. */
+  readonly gpu?: GpuSearch;
+}
+
+/** What running on a GPU takes besides NVIDIA's driver. */
+export interface GpuSearch {
+  /** Whether the load fails where there is none: with GPU_UNAVAILABLE. Else the CPU serves, see `ModelInfo.gpuReason`. */
+  readonly required: boolean;
+  /** ggml's CUDA backend, for major versions of CUDA: the first that the driver knows and the machine has is used. */
+  readonly backends: readonly { readonly path: string; readonly cudaVersion: number }[];
+  /** Folders that may have the libraries of the CUDA toolkit, in order. */
+  readonly toolkitFolders: readonly string[];
+}
+
+/** The GPU that a model is on. */
+export interface UsedGpu {
+  readonly name: string;
+  /** Compute capability, such as 8.6. */
+  readonly capability: string;
+  /** The newest CUDA that the driver knows. */
+  readonly cuda: string;
+  readonly totalBytes: number;
+  /** The driver compiled the kernels itself: the addon has none for this architecture. */
+  readonly compilesKernels: boolean;
 }
 
 /** Token ids of the fill-in-the-middle markers, from GGUF metadata or token text; -1: the model has none. */
@@ -142,8 +168,11 @@ export interface ModelInfo {
   /** Layers whose cache Sightline holds; the others keep llama.cpp's FP16 cache. */
   readonly ownedLayers: number;
   readonly threads: number;
-  /** The attention kernels in use: `portable`, `avx2`, `avx512` ... */
+  /** The attention kernels in use: `portable`, `avx2`, `avx512` ... or `cuda` */
   readonly kernels: string;
+  readonly gpu?: UsedGpu;
+  /** Why a GPU that was searched for is not used. */
+  readonly gpuReason?: string;
   readonly loadSeconds: number;
 }
 

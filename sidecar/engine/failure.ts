@@ -18,6 +18,8 @@ const addonErrorCodes: Readonly<Record<AddonErrorCode, true>> = {
   MODEL_UNSUPPORTED: true,
   RELEASE_MISMATCH: true,
   BACKEND_MISSING: true,
+  GPU_UNAVAILABLE: true,
+  GPU_FAILED: true,
   CONTEXT_FULL: true,
   CACHE_EXHAUSTED: true,
   OUT_OF_MEMORY: true,

@@ -1,10 +1,15 @@
 /** What nvcc makes of the CUDA kernels for every architecture: proofs that need no GPU. */
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { after, test } from 'node:test';
-import { architectures, compileCubin, findNvcc, kernelSources } from '../../scripts/cuda.mjs';
+import { readFileSync } from 'node:fs';
+import { test } from 'node:test';
+import {
+  architectures,
+  buildKernels,
+  cubinOf,
+  findNvcc,
+  kernelSources,
+  ptxasReportOf,
+} from '../../scripts/cuda.mjs';
 import { instructionsOf } from '../fixtures/cubin.ts';
 
 /** The most registers a thread may take, so that as many thread blocks as meant share a processor. */
@@ -46,23 +51,18 @@ function resourcesIn(text: string): ReadonlyMap<string, Resources> {
   );
 }
 
-const nvcc = findNvcc();
-const folder = mkdtempSync(join(tmpdir(), 'sightline-cubin-'));
-after(() => {
-  rmSync(folder, { recursive: true });
-});
+const skip = findNvcc() === undefined && 'there is no nvcc here: install the CUDA toolkit';
 
 for (const architecture of architectures) {
   void test(
     `the kernels for sm_${architecture} keep everything in registers and use tensor cores`,
-    { skip: nvcc === undefined && 'there is no nvcc here: install the CUDA toolkit' },
+    { skip },
     async () => {
-      assert.ok(nvcc !== undefined);
+      await buildKernels();
       const found = new Set<string>();
       for (const source of kernelSources) {
-        const output = join(folder, `${source}_${architecture}.cubin`);
-        const resources = resourcesIn(await compileCubin({ nvcc, source, architecture, output }));
-        for (const [name, counts] of instructionsOf(output)) {
+        const resources = resourcesIn(readFileSync(ptxasReportOf(source, architecture), 'utf8'));
+        for (const [name, counts] of instructionsOf(cubinOf(source, architecture))) {
           found.add(name);
           const used = resources.get(name);
           assert.ok(used !== undefined, `ptxas says nothing of ${name}`);

@@ -98,17 +98,26 @@ Memory::Memory(const Gpu& gpu, size_t bytes) : driver_(gpu.driver()), bytes_(byt
 
 Memory::~Memory() { driver_.free(pointer_); }
 
-Kernels::Kernels(const Gpu& gpu, const void* image) : driver_(gpu.driver()) {
-  check(driver_, driver_.load_module(&module_, image), "loading the kernels");
+Kernels::Kernels(const Gpu& gpu, std::span<const void* const> images) : driver_(gpu.driver()) {
+  for (const void* image : images) {
+    ModuleHandle* module = nullptr;
+    check(driver_, driver_.load_module(&module, image), "loading the kernels");
+    modules_.push_back(module);
+  }
 }
 
-Kernels::~Kernels() { driver_.unload_module(module_); }
+Kernels::~Kernels() {
+  for (ModuleHandle* module : modules_) driver_.unload_module(module);
+}
 
 FunctionHandle* Kernels::find(const char* name, size_t shared_bytes) {
   auto found = functions_.find(name);
   if (found == functions_.end()) {
     FunctionHandle* handle = nullptr;
-    check(driver_, driver_.function(&handle, module_, name), name);
+    DriverStatus status = kNotFound;
+    for (size_t i = 0; status == kNotFound && i < modules_.size(); i++)
+      status = driver_.function(&handle, modules_[i], name);
+    check(driver_, status, name);
     found = functions_.emplace(name, Function{handle, kUsualSharedBytes}).first;
   }
   Function& function = found->second;

@@ -4,8 +4,10 @@
 
 #include <cstddef>
 #include <map>
+#include <span>
 #include <stdexcept>
 #include <string>
+#include <vector>
 
 #include "attention/cuda/driver.h"
 
@@ -153,11 +155,12 @@ struct LaunchSize {
   size_t shared_bytes = 0;
 };
 
-/// The kernels of a module.
+/// The kernels of some modules.
 class Kernels {
  public:
-  /// `image`: a fatbin or cubin. Throws DriverError; kNoBinaryForGpu: none of it runs on this GPU.
-  Kernels(const Gpu& gpu, const void* image);
+  /// `images`: fatbins or cubins. Throws DriverError; kNoBinaryForGpu: one does not run on this
+  /// GPU.
+  Kernels(const Gpu& gpu, std::span<const void* const> images);
   Kernels(const Kernels&) = delete;
   Kernels& operator=(const Kernels&) = delete;
   ~Kernels();
@@ -179,7 +182,7 @@ class Kernels {
     size_t shared_bytes;  // that it may ask for
   };
   const Driver& driver_;
-  ModuleHandle* module_ = nullptr;
+  std::vector<ModuleHandle*> modules_;
   std::map<std::string, Function, std::less<>> functions_;
 };
 

@@ -12,7 +12,7 @@ constexpr size_t kLeastScratch = size_t{1} << 20;
 Launcher::Launcher(const GpuChoice& choice) : gpu_(*choice.driver, choice.ordinal) {
   const Gpu::Current current(gpu_);
   stream_.emplace(gpu_);
-  kernels_.emplace(gpu_, choice.image);
+  kernels_.emplace(gpu_, choice.images);
 }
 
 Launcher::~Launcher() {

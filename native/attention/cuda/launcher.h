@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <span>
 
 #include "attention/cuda/append.h"
 #include "attention/cuda/gpu.h"
@@ -15,7 +16,7 @@ namespace sightline::attention::cuda {
 struct GpuChoice {
   const Driver* driver;
   int ordinal;
-  const void* image;  // a fatbin or cubin
+  std::span<const void* const> images;  // fatbins or cubins
 };
 
 /// Work is put into the stream in the order of the calls. Everything throws DriverError; but for

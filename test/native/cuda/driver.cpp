@@ -50,7 +50,7 @@ struct Bench {
       : emulated({.seed = seed, .memory_bytes = 1 << 20, .kernels = kKernels}),
         gpu(emulated.driver(), 0),
         current(gpu),
-        kernels(gpu, emulator::kEmulatedImage.data()),
+        kernels(gpu, emulator::kEmulatedImages),
         memory(gpu, kCount * sizeof(int)),
         first(gpu),
         second(gpu) {}
@@ -125,7 +125,10 @@ TEST_CASE("a forgotten event shows in some order of the streams") {
 TEST_CASE("what the driver refuses is told with its name") {
   Bench bench(0);
   CHECK(status_of([&] { Memory(bench.gpu, size_t{2} << 20); }) == kOutOfMemory);
-  CHECK(status_of([&] { Kernels(bench.gpu, "of another GPU"); }) == kNoBinaryForGpu);
+  CHECK(status_of([&] {
+          const void* const other[] = {"of another GPU"};
+          Kernels(bench.gpu, other);
+        }) == kNoBinaryForGpu);
   CHECK(status_of([&] { bench.kernels.launch("none", {}, Scale{}, bench.first); }) == kNotFound);
   CHECK(status_of([&] {
           bench.kernels.launch("scale", {.threads = 32, .shared_bytes = size_t{1} << 20}, Scale{},

@@ -21,7 +21,7 @@ struct GpuDevice {
   explicit GpuDevice(const cache::Policy& policy, uint32_t seed = 0, size_t bytes = kGpuBytes)
       : gpu({.seed = seed, .memory_bytes = bytes, .kernels = emulator::kernels()}),
         inner(gpu, cpu_device()),
-        device(inner.handle(), {&gpu.driver(), 0, emulator::kEmulatedImage.data()}) {
+        device(inner.handle(), {&gpu.driver(), 0, emulator::kEmulatedImages}) {
     device.own_cache({policy, 0, device::kAnyCapacity, false});
   }
 };

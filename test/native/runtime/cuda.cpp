@@ -86,8 +86,9 @@ struct OnGpu {
       : gpu({.seed = seed, .memory_bytes = bytes, .kernels = emulator::kernels()}),
         inner(gpu, cpu()) {}
 
-  Result<Done> load(LoadOptions options) {
-    options.gpu = GpuDevice{inner.handle(), {&gpu.driver(), 0, emulator::kEmulatedImage.data()}};
+  Result<Done> load(LoadOptions options, bool required = true) {
+    options.gpu_required = required;
+    options.gpu = GpuDevice{inner.handle(), {&gpu.driver(), 0, emulator::kEmulatedImages}};
     const Cancel never{false};
     Result<std::unique_ptr<Model>> loaded = Model::load(
         options, [](float) {}, never);
@@ -221,6 +222,27 @@ TEST_CASE("a GPU without room for the model, its context or the cache says so") 
   CHECK(said.size() >= 2);
 }
 
+TEST_CASE("where a GPU is only wished for the CPU serves, and says why") {
+  OnGpu gpu(0, size_t{4} << 20);
+  REQUIRE(gpu.load(options(selective("int8")), false));
+  CHECK_FALSE(gpu.model->info().gpu);
+  CHECK(gpu.model->info().gpu_reason.find("does not fit on the GPU") != std::string::npos);
+  CHECK(gpu.model->info().kernels != "cuda");
+
+  LoadOptions searching = options(selective("int8"));
+  searching.gpu = GpuSearch{};
+  const Cancel never{false};
+  auto found = Model::load(
+      searching, [](float) {}, never);
+  REQUIRE(found);
+  CHECK_FALSE(found.value()->info().gpu_reason.empty());
+  searching.gpu_required = true;
+  const auto missing = Model::load(
+      searching, [](float) {}, never);
+  REQUIRE_FALSE(missing);
+  CHECK(missing.error().code == Code::gpu_unavailable);
+}
+
 TEST_CASE("a policy that the GPU's kernels do not know is refused by name") {
   OnGpu gpu;
   for (const auto kind : {cache::PolicyKind::h2o, cache::PolicyKind::lowrank}) {
@@ -228,7 +250,7 @@ TEST_CASE("a policy that the GPU's kernels do not know is refused by name") {
     policy.kind = kind;
     const Result<Done> loaded = gpu.load(options(policy));
     REQUIRE_FALSE(loaded);
-    CHECK(loaded.error().code == Code::bad_argument);
+    CHECK(loaded.error().code == Code::gpu_unavailable);
     CHECK(loaded.error().message.find(cache::name_of(kind)) != std::string::npos);
   }
 }

@@ -56,6 +56,7 @@ class EmulatedGpu {
 };
 
 /// What load_module takes as an image here.
-inline constexpr std::string_view kEmulatedImage = "emulated";
+inline constexpr const char* kEmulatedImage = "emulated";
+inline constexpr const void* kEmulatedImages[] = {kEmulatedImage};
 
 }  // namespace sightline::attention::cuda::emulator
