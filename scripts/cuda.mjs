@@ -90,13 +90,12 @@ export async function buildKernels() {
     await mkdir(folder, { recursive: true });
     await runAll(
       // The longest first.
-      [...kernelSources].sort((a, b) => Number(b === 'attend') - Number(a === 'attend')).flatMap(
-        (source) => [
+      [...kernelSources]
+        .sort((a, b) => Number(b === 'attend') - Number(a === 'attend'))
+        .flatMap((source) => [
           ...architectures.map((architecture) => () => compileCubin(nvcc, source, architecture)),
-          () =>
-            compile(nvcc, source, [`-arch=compute_${newest}`, '-ptx', '-o', ptxOf(source)]),
-        ],
-      ),
+          () => compile(nvcc, source, [`-arch=compute_${newest}`, '-ptx', '-o', ptxOf(source)]),
+        ]),
     );
     for (const source of kernelSources) {
       await execute(path.join(path.dirname(nvcc), 'fatbinary'), [

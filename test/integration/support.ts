@@ -75,8 +75,12 @@ export interface Run {
 export async function runCommand(
   args: readonly string[],
   onStart: (child: ChildProcessWithoutNullStreams) => void = () => undefined,
+  moreEnv: NodeJS.ProcessEnv = {},
 ): Promise<Run> {
-  const child = spawn(process.execPath, [bundle, ...args], { cwd: root, env });
+  const child = spawn(process.execPath, [bundle, ...args], {
+    cwd: root,
+    env: { ...env, ...moreEnv },
+  });
   let stdout = '';
   let stderr = '';
   child.stdout.on('data', (chunk: Buffer) => {

@@ -42,6 +42,14 @@ describe('engineOptionsOf', () => {
     assert.equal(optionsFor({ budgetMiB: 3 }).cacheBudgetBytes, 3 * 1024 * 1024);
   });
 
+  it('asks for a GPU unless told not to', () => {
+    const gpuFor = (use: string) =>
+      engineOptionsOf(parseSettings({ gpu: { use } }).settings, '/bundled.gguf').gpu;
+    assert.equal(gpuFor('off'), undefined);
+    assert.equal(gpuFor('required')?.required, true);
+    assert.notEqual(gpuFor('auto')?.required, true);
+  });
+
   it('checks what is not FP16 throughout, unless told not to', () => {
     assert.equal(optionsFor({}).selfCheck, true);
     assert.equal(optionsFor({ policy: 'full' }).selfCheck, false);
