@@ -1,6 +1,8 @@
 import {
+  CancellationError,
   commands,
   MarkdownString,
+  ProgressLocation,
   StatusBarAlignment,
   ThemeColor,
   window,
@@ -15,11 +17,14 @@ import {
   DidChangeConfigurationNotification,
   ErrorAction,
   State,
+  WorkDoneProgress,
   type CloseHandlerResult,
   type LanguageClient,
 } from 'vscode-languageclient/node';
 import {
   CacheStatsNotification,
+  DiagnoseRequest,
+  InstallGpuRuntimeRequest,
   StatusNotification,
   type CacheStats,
   type SidecarStatus,
@@ -138,7 +143,52 @@ export class Ctx {
       commands.registerCommand('sightline.showLog', () => {
         this.#log.show();
       }),
+      commands.registerCommand('sightline.installGpuRuntime', () => this.#installGpuRuntime()),
+      commands.registerCommand('sightline.diagnose', async () => {
+        const content = await this.#client.sendRequest(DiagnoseRequest);
+        const document = await workspace.openTextDocument({ language: 'markdown', content });
+        await window.showTextDocument(document);
+      }),
     ];
+  }
+
+  /** Downloads it with progress, and starts the sidecar anew with it. */
+  async #installGpuRuntime(): Promise<void> {
+    try {
+      const done = await window.withProgress(
+        {
+          location: ProgressLocation.Notification,
+          title: 'Sightline: installing the GPU runtime',
+          cancellable: true,
+        },
+        async (progress, token) => {
+          const workDoneToken = 'sightline/installGpuRuntime';
+          let shown = 0;
+          const listening = this.#client.onProgress(
+            WorkDoneProgress.type,
+            workDoneToken,
+            (news) => {
+              if (news.kind === 'end' || news.percentage === undefined) return;
+              const { percentage } = news;
+              progress.report({ increment: percentage - shown, message: `${percentage} %` });
+              shown = percentage;
+            },
+          );
+          try {
+            const given = { workDoneToken };
+            return await this.#client.sendRequest(InstallGpuRuntimeRequest, given, token);
+          } finally {
+            listening.dispose();
+          }
+        },
+      );
+      await commands.executeCommand('sightline.restart');
+      void window.showInformationMessage(done);
+    } catch (error) {
+      if (error instanceof CancellationError) return;
+      const message = error instanceof Error ? error.message : String(error);
+      void this.#offer(window.showErrorMessage(message, 'Show Log'));
+    }
   }
 
   async #sendSettings(): Promise<void> {

@@ -3,7 +3,7 @@
  * Everything else between them is the Language Server Protocol 3.18. Described message by
  * message in docs/protocol.md; a test holds the two together.
  */
-import { NotificationType, RequestType0 } from 'vscode-jsonrpc';
+import { NotificationType, RequestType, RequestType0 } from 'vscode-jsonrpc';
 
 /** `initializationOptions` of `initialize`, and `settings.sightline` of `workspace/didChangeConfiguration`. */
 export interface SightlineSettings {
@@ -124,6 +124,20 @@ export const CacheStatsNotification = new NotificationType<CacheStats>('sightlin
 
 /** sidecar -> client, at every change of state. */
 export const StatusNotification = new NotificationType<SidecarStatus>('sightline/status');
+
+/**
+ * client -> sidecar: downloads what running on a GPU takes and Sightline does not bring, about 80 MB. The result is a sentence for
+ * people; after it the sidecar is to be started anew. Where it fails the error's message says what to do. Cancelling leaves
+ * nothing behind; with a `workDoneToken` the client is told how far it is.
+ */
+export const InstallGpuRuntimeRequest = new RequestType<
+  { readonly workDoneToken?: string | number },
+  string,
+  void
+>('sightline/installGpuRuntime');
+
+/** client -> sidecar: what there is and what is used, as Markdown, to be looked at or sent with a report. */
+export const DiagnoseRequest = new RequestType0<string, void>('sightline/diagnose');
 
 /** client -> sidecar: the latest statistics, or null before a model is loaded. */
 export const CacheStatsRequest = new RequestType0<CacheStats | null, void>(

@@ -8,14 +8,22 @@ import {
   TextDocumentIdentifier,
   TextDocuments,
   TextDocumentSyncKind,
+  WorkDoneProgress,
   type Connection,
   type InlineCompletionItem,
   type InlineCompletionParams,
 } from 'vscode-languageserver/node';
 import { TextDocument } from 'vscode-languageserver-textdocument';
 import type { Completion, CompletionRequest } from './completion/complete.ts';
-import { isCancellation } from './engine/failure.ts';
-import { CacheStatsNotification, CacheStatsRequest } from './protocol.ts';
+import { diagnose } from './diagnose.ts';
+import { describeFailure, isCancellation, type Failure } from './engine/failure.ts';
+import {
+  CacheStatsNotification,
+  CacheStatsRequest,
+  DiagnoseRequest,
+  InstallGpuRuntimeRequest,
+} from './protocol.ts';
+import type { Result } from './result.ts';
 import { CompletionService, type ServiceOptions } from './service.ts';
 import { parseSettings } from './settings.ts';
 import { rate } from './stats.ts';
@@ -23,6 +31,11 @@ import { notify, StatusReporter } from './status.ts';
 
 export interface ServerOptions extends Omit<ServiceOptions, 'settings'> {
   readonly version: string;
+  /** Downloads the GPU runtime; resolves to a sentence for people. */
+  readonly installRuntime: (
+    onProgress: (fraction: number) => void,
+    signal: AbortSignal,
+  ) => Promise<Result<string, Failure>>;
 }
 
 /** Serves Sightline on a connection that does not listen yet. `close` frees the model. */
@@ -75,6 +88,35 @@ export function serve(connection: Connection, options: ServerOptions): { close()
     takeSettings(isObject(all) ? all['sightline'] : undefined);
   });
   connection.onRequest(CacheStatsRequest, () => service.stats);
+  connection.onRequest(DiagnoseRequest, () =>
+    diagnose({
+      version: options.version,
+      loadAddon: options.loadAddon,
+      settings: service.settings,
+      status: service.idle,
+      stats: service.stats,
+    }),
+  );
+  connection.onRequest(InstallGpuRuntimeRequest, async ({ workDoneToken }, token) => {
+    const abort = new AbortController();
+    token.onCancellationRequested(() => {
+      abort.abort();
+    });
+    let shown = -1;
+    const showProgress = (fraction: number): void => {
+      const percentage = Math.floor(fraction * 100);
+      if (workDoneToken === undefined || percentage === shown) return;
+      shown = percentage;
+      const value = { kind: 'report' as const, percentage };
+      connection.sendProgress(WorkDoneProgress.type, workDoneToken, value).catch(() => undefined);
+    };
+    const outcome = await options.installRuntime(showProgress, abort.signal);
+    if (outcome.ok) return outcome.value;
+    return new ResponseError<void>(
+      isCancellation(outcome.error) ? LSPErrorCodes.RequestCancelled : LSPErrorCodes.RequestFailed,
+      describeFailure(outcome.error),
+    );
+  });
   connection.onShutdown(() => service.close());
 
   documents.onDidOpen(() => {

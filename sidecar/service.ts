@@ -9,7 +9,7 @@ import {
 } from './engine/engine.ts';
 import { describeFailure, failureOf, isCancellation, type Failure } from './engine/failure.ts';
 import type { CachePolicy, ModelInfo } from './engine/addon.ts';
-import { gpuSearch } from './engine/gpu.ts';
+import { gpuSearch } from './gpu/search.ts';
 import type { LoadedAddon } from './engine/load.ts';
 import type { SelfChecks } from './engine/selfChecks.ts';
 import type { CacheStats, SidecarStatus, SightlineSettings } from './protocol.ts';
@@ -106,6 +106,11 @@ export class CompletionService {
 
   get settings(): SightlineSettings {
     return this.#settings;
+  }
+
+  /** How things stand while nothing runs. */
+  get idle(): SidecarStatus {
+    return this.#idle;
   }
 
   /** Null before a model is loaded. */

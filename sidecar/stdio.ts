@@ -9,6 +9,7 @@ import {
 } from 'vscode-languageserver/node';
 import { cacheFolder } from './cacheFolder.ts';
 import { bundledModelPath, loadAddon } from './engine/load.ts';
+import { installRuntimeHere } from './gpu/runtime.ts';
 import { SelfChecks } from './engine/selfChecks.ts';
 import { exitCodes } from './exit.ts';
 import { serve } from './server.ts';
@@ -34,6 +35,8 @@ export function serveStdio(version: string): void {
     version,
     bundledModel: bundledModelPath(),
     loadAddon: () => loadAddon(),
+    installRuntime: (onProgress, signal) =>
+      installRuntimeHere(() => loadAddon(), onProgress, signal),
     selfChecks: new SelfChecks(cacheFolder()),
   });
 

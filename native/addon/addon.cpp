@@ -275,6 +275,14 @@ Napi::Value load(const Napi::CallbackInfo& call) {
   return settlement->job(env);
 }
 
+Napi::Value gpu(const Napi::CallbackInfo& call) {
+  auto engine = std::make_shared<Engine>();  // for its thread
+  const auto settlement = start(
+      call.Env(), *engine, [](Engine::Slot&, const Settlement&) { return runtime::see_gpu(); },
+      [engine](Napi::Env js, const runtime::SeenGpu& seen) { return to_js(js, seen); });
+  return settlement->deferred.Promise();
+}
+
 Napi::Object initialise(Napi::Env env, Napi::Object exports) {
   auto* module = new Module;
   module->engine_class = Napi::Persistent(EngineObject::define(env));
@@ -284,6 +292,7 @@ Napi::Object initialise(Napi::Env env, Napi::Object exports) {
   release.Set("built", runtime::built_release());
   release.Set("loaded", runtime::loaded_release());
   exports.Set("release", release);
+  exports.Set("gpu", Napi::Function::New(env, gpu));
   exports.Set("load", Napi::Function::New(env, load));
   return exports;
 }

@@ -251,7 +251,7 @@ Result<int32_t> to_count(const Napi::Value& value, const char* what) {
   return Error{Code::bad_argument, std::string(what) + " must be a whole number from 0 on."};
 }
 
-static Napi::Value to_js(Napi::Env env, const runtime::UsedGpu& gpu) {
+Napi::Value to_js(Napi::Env env, const runtime::SeenGpu& gpu) {
   Napi::Object object = Napi::Object::New(env);
   object.Set("name", gpu.info.name);
   const auto version = [](int number, int base) {  // of two parts
@@ -259,7 +259,8 @@ static Napi::Value to_js(Napi::Env env, const runtime::UsedGpu& gpu) {
   };
   object.Set("capability", version(gpu.info.capability, 10));
   object.Set("cuda", version(gpu.info.driver_version, 1000));
-  object.Set("totalBytes", static_cast<double>(gpu.total_bytes));
+  object.Set("totalBytes", static_cast<double>(gpu.memory.total));
+  object.Set("freeBytes", static_cast<double>(gpu.memory.free));
   object.Set("compilesKernels", gpu.compiles_kernels);
   return object;
 }

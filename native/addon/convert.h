@@ -12,6 +12,7 @@ runtime::Result<runtime::CompleteRequest> to_complete_request(const Napi::Value&
 runtime::Result<std::vector<llama_token>> to_tokens(const Napi::Value& value);
 runtime::Result<int32_t> to_count(const Napi::Value& value, const char* what);
 
+Napi::Value to_js(Napi::Env env, const runtime::SeenGpu& gpu);
 Napi::Value to_js(Napi::Env env, const runtime::Info& info);
 Napi::Value to_js(Napi::Env env, const runtime::Stats& stats);
 Napi::Value to_js(Napi::Env env, const runtime::Session& session);

@@ -116,6 +116,18 @@ bool has_code_for(int capability) {
   });
 }
 
+Result<SeenGpu> see_gpu() {
+  Result<const cuda::Driver*> driver = open_driver();
+  if (!driver) return driver.error();
+  try {
+    const cuda::Gpu gpu(*driver.value(), 0);
+    const cuda::Gpu::Current current(gpu);
+    return SeenGpu{gpu.info(), gpu.memory(), !has_code_for(gpu.info().capability)};
+  } catch (const cuda::DriverError& error) {
+    return unavailable(std::string("The GPU cannot be used: ") + error.what() + ".");
+  }
+}
+
 Result<GpuDevice> find_gpu(const GpuSearch& search) {
   static std::mutex mutex;
   const std::lock_guard lock(mutex);

@@ -17,6 +17,16 @@ struct GpuDevice {
   attention::cuda::GpuChoice choice;
 };
 
+/// A GPU as the driver describes it.
+struct SeenGpu {
+  attention::cuda::GpuInfo info;
+  attention::cuda::GpuMemory memory;
+  bool compiles_kernels;  // the driver does, from PTX: we have no code for its architecture
+};
+
+/// The first GPU, whether or not models can run on it.
+Result<SeenGpu> see_gpu();
+
 /// Whether our kernels are compiled for a compute capability (10 * major + minor): for it, or for a
 /// lower minor one.
 bool has_code_for(int capability);

@@ -229,7 +229,7 @@ Result<Done> Model::open_device(ggml_backend_dev_t cpu) {
     return Error{Code::gpu_failed, std::string("The GPU cannot be used: ") + error.what() + "."};
   }
   const attention::cuda::GpuInfo& gpu = *device_->gpu();
-  info_.gpu = {gpu, device_->gpu_memory().total, !has_code_for(gpu.capability)};
+  info_.gpu = {gpu, device_->gpu_memory(), !has_code_for(gpu.capability)};
   return Done{};
 }
 

@@ -49,13 +49,6 @@ struct FimTokens {
   llama_token prefix, suffix, middle, pad, repository, separator;  // -1: none
 };
 
-/// The GPU that a model is on.
-struct UsedGpu {
-  attention::cuda::GpuInfo info;
-  size_t total_bytes;
-  bool compiles_kernels;  // the driver did, from PTX: we have no code for its architecture
-};
-
 struct Info {
   std::string architecture;
   std::string name;
@@ -71,8 +64,8 @@ struct Info {
   int32_t owned_layers = 0;
   int32_t threads = 0;
   std::string kernels;
-  std::optional<UsedGpu> gpu;
-  std::string gpu_reason;  // why a GPU that was asked for is not used
+  std::optional<SeenGpu> gpu;  // that the model is on
+  std::string gpu_reason;      // why a GPU that was asked for is not used
   double load_seconds = 0;
 };
 

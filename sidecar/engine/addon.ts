@@ -128,14 +128,15 @@ export interface GpuSearch {
   readonly toolkitFolders: readonly string[];
 }
 
-/** The GPU that a model is on. */
-export interface UsedGpu {
+/** A GPU as NVIDIA's driver describes it. */
+export interface Gpu {
   readonly name: string;
   /** Compute capability, such as 8.6. */
   readonly capability: string;
   /** The newest CUDA that the driver knows. */
   readonly cuda: string;
   readonly totalBytes: number;
+  readonly freeBytes: number;
   /** The driver compiled the kernels itself: the addon has none for this architecture. */
   readonly compilesKernels: boolean;
 }
@@ -170,7 +171,8 @@ export interface ModelInfo {
   readonly threads: number;
   /** The attention kernels in use: `portable`, `avx2`, `avx512` ... or `cuda` */
   readonly kernels: string;
-  readonly gpu?: UsedGpu;
+  /** The GPU that the model is on. */
+  readonly gpu?: Gpu;
   /** Why a GPU that was searched for is not used. */
   readonly gpuReason?: string;
   readonly loadSeconds: number;
@@ -280,6 +282,8 @@ export interface NativeEngine {
 export interface Addon {
   /** llama.cpp release the addon was built for, and the one it is running with. */
   readonly release: { readonly built: string; readonly loaded: string };
+  /** The first GPU, whether or not models can run on it. Rejects with GPU_UNAVAILABLE where there is none. */
+  gpu(): Promise<Gpu>;
   /** `onProgress` gets the loaded fraction, 0 to 1. Aborting the job abandons the load. */
   load(options: LoadOptions, onProgress: (fraction: number) => void): Job<NativeEngine>;
 }

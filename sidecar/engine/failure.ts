@@ -2,7 +2,11 @@ import type { AddonErrorCode } from './addon.ts';
 
 /** Codes of what the addon has no part in. */
 export type SidecarErrorCode =
-  'PLATFORM_UNSUPPORTED' | 'ADDON_MISSING' | 'ADDON_UNLOADABLE' | 'DOCUMENT_BINARY';
+  | 'PLATFORM_UNSUPPORTED'
+  | 'ADDON_MISSING'
+  | 'ADDON_UNLOADABLE'
+  | 'DOCUMENT_BINARY'
+  | 'DOWNLOAD_FAILED';
 
 /** A failure of the engine as data. Every code is described in docs/errors.md. */
 export interface Failure {

@@ -3,7 +3,7 @@ import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import { gpuSearch } from '../../../sidecar/engine/gpu.ts';
+import { gpuSearch } from '../../../sidecar/gpu/search.ts';
 
 describe('gpuSearch', () => {
   let home = '';

@@ -8,20 +8,31 @@ import {
   StreamMessageReader,
   StreamMessageWriter,
   TextDocumentSyncKind,
+  WorkDoneProgress,
 } from 'vscode-languageserver/node';
 import type { Failure } from '../../../sidecar/engine/failure.ts';
 import type { LoadedAddon } from '../../../sidecar/engine/load.ts';
 import { SelfChecks } from '../../../sidecar/engine/selfChecks.ts';
-import { CacheStatsRequest } from '../../../sidecar/protocol.ts';
-import { succeed, type Result } from '../../../sidecar/result.ts';
-import { serve } from '../../../sidecar/server.ts';
+import {
+  CacheStatsRequest,
+  DiagnoseRequest,
+  InstallGpuRuntimeRequest,
+} from '../../../sidecar/protocol.ts';
+import { fail, succeed, type Result } from '../../../sidecar/result.ts';
+import { serve, type ServerOptions } from '../../../sidecar/server.ts';
 import { FakeAddon, FakeError, gate, noMarkers, type FakeOptions } from '../support/fakeAddon.ts';
 import { LspClient } from '../support/lspClient.ts';
 
 const uri = 'file:///folder/my%20file.ts';
 const start = { line: 0, character: 0 };
 
-function connect(loadAddon: () => Result<LoadedAddon, Failure>): LspClient {
+const installsNothing: ServerOptions['installRuntime'] = () =>
+  Promise.resolve(fail({ code: 'GPU_UNAVAILABLE', message: 'There is no GPU.' }));
+
+function connect(
+  loadAddon: () => Result<LoadedAddon, Failure>,
+  installRuntime = installsNothing,
+): LspClient {
   const toServer = new PassThrough();
   const toClient = new PassThrough();
   const connection = createConnection(
@@ -32,6 +43,7 @@ function connect(loadAddon: () => Result<LoadedAddon, Failure>): LspClient {
     version: '1.2.3',
     bundledModel: '/bundled.gguf',
     loadAddon,
+    installRuntime,
     selfChecks: new SelfChecks('/nowhere'),
   });
   connection.listen();
@@ -320,6 +332,74 @@ describe('server', () => {
     const { client } = await session({ answer: ['\n  \n'] });
     await client.open(uri, 'a');
     assert.deepEqual(await client.complete(uri, start), []);
+  });
+
+  it('installs the GPU runtime with progress, and can be stopped', async () => {
+    const client = connect(
+      () => succeed(new FakeAddon().loaded),
+      (onProgress, signal) =>
+        new Promise((resolve) => {
+          onProgress(0.25);
+          onProgress(0.2501);
+          onProgress(0.5);
+          signal.addEventListener('abort', () => {
+            resolve(fail({ code: 'ABORTED', message: 'The installation was cancelled.' }));
+          });
+        }),
+    );
+    await client.initialize();
+    const seen: unknown[] = [];
+    const source = new CancellationTokenSource();
+    const enough = new Promise<void>((resolve) => {
+      client.connection.onProgress(WorkDoneProgress.type, 'token', (news) => {
+        seen.push(news);
+        if (seen.length === 2) resolve();
+      });
+    });
+    const given = { workDoneToken: 'token' };
+    const request = client.connection.sendRequest(InstallGpuRuntimeRequest, given, source.token);
+    await enough;
+    source.cancel();
+    await assert.rejects(request, isCancelled);
+    assert.deepEqual(seen, [
+      { kind: 'report', percentage: 25 },
+      { kind: 'report', percentage: 50 },
+    ]);
+  });
+
+  it('says why the GPU runtime cannot be installed', async () => {
+    const { client } = await session();
+    await assert.rejects(
+      client.connection.sendRequest(InstallGpuRuntimeRequest, {}),
+      /There is no GPU\. \[GPU_UNAVAILABLE\]/,
+    );
+  });
+
+  it('diagnoses what there is, with and without a GPU', async () => {
+    const gpu = {
+      name: 'Some GPU',
+      capability: '8.6',
+      cuda: '13.0',
+      totalBytes: 12 * 2 ** 30,
+      freeBytes: 11 * 2 ** 30,
+      compilesKernels: false,
+    };
+    const report = async (fake: FakeOptions, settings?: unknown): Promise<string> => {
+      const { client } = await session(fake, settings);
+      await client.open(uri, 'a');
+      await client.complete(uri, start);
+      return client.connection.sendRequest(DiagnoseRequest);
+    };
+    const text = await report({ gpu, info: { gpu } });
+    assert.match(text, /^# Sightline 1\.2\.3$/m);
+    assert.match(text, /^- \*\*State:\*\* ready: Fake, .*, on Some GPU \(12 GiB, CUDA 13\.0\)$/m);
+    assert.match(text, /^- \*\*GPU:\*\* Some GPU, .* 11\.0 GiB of 12\.0 GiB free/m);
+    assert.match(text, /^- \*\*Engine:\*\* llama\.cpp v1/m);
+    assert.match(text, /"fp16Bytes"/);
+    const without = await report({ info: { gpuReason: 'No GPU.' } }, { gpu: { use: 'off' } });
+    assert.match(without, /on the CPU\. No GPU\./);
+    assert.match(without, /\[GPU_UNAVAILABLE\]$/m);
+    assert.match(without, /Switched off/);
   });
 
   it('frees the model at shutdown', async () => {

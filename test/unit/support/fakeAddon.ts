@@ -8,6 +8,7 @@ import type {
   CompleteResult,
   Job,
   LoadOptions,
+  Gpu,
   ModelInfo,
   NativeEngine,
   Session,
@@ -85,6 +86,8 @@ export interface FakeOptions {
   /** Every completion waits for it after its first piece. */
   readonly answerGate?: Gate;
   readonly loadError?: FakeError;
+  /** What the machine has. */
+  readonly gpu?: Gpu;
   readonly completeError?: FakeError;
   /** In place of what the cache says of itself; `check` only where one is asked for. */
   readonly stats?: Partial<CacheStats>;
@@ -106,6 +109,13 @@ export class FakeAddon implements Addon {
   /** As `loadAddon` gives it. */
   get loaded(): LoadedAddon {
     return { addon: this, path: fileURLToPath(import.meta.url), librariesPath: '/libraries' };
+  }
+
+  gpu(): Promise<Gpu> {
+    const { gpu } = this.options;
+    return gpu === undefined
+      ? Promise.reject(new FakeError('GPU_UNAVAILABLE'))
+      : Promise.resolve(gpu);
   }
 
   load(options: LoadOptions, onProgress: (fraction: number) => void): Job<NativeEngine> {

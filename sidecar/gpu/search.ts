@@ -3,8 +3,9 @@ import { homedir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { cacheFolder } from '../cacheFolder.ts';
 import type { SightlineSettings } from '../protocol.ts';
-import type { GpuSearch } from './addon.ts';
-import { extensionRoot } from './load.ts';
+import type { GpuSearch } from '../engine/addon.ts';
+import { extensionRoot } from '../engine/load.ts';
+import { runtimePackages } from './packages.ts';
 
 /** The machine that is searched; in tests another one. */
 export interface Machine {
@@ -22,24 +23,6 @@ const thisMachine = (): Machine => ({
   root: extensionRoot(),
 });
 
-/** ggml's CUDA backend in llama.cpp's packages on npm, by platform: the newest CUDA first. */
-const packages: Readonly<
-  Record<string, readonly { name: string; file: string; cudaVersion: number }[]>
-> = {
-  'linux-x64': [
-    {
-      name: 'linux-x64-cuda',
-      file: join('bins', 'linux-x64-cuda', 'libggml-cuda.so'),
-      cudaVersion: 13,
-    },
-    {
-      name: 'linux-x64-cuda-ext',
-      file: join('bins', 'linux-x64-cuda', 'fallback', 'libggml-cuda.so'),
-      cudaVersion: 12,
-    },
-  ],
-};
-
 /** Where "Install GPU Runtime" puts the packages. */
 export const gpuRuntimeFolder = (cache = cacheFolder()): string => join(cache, 'gpu');
 
@@ -48,7 +31,7 @@ export function gpuSearch(
   { use, cudaPath }: SightlineSettings['gpu'],
   machine = thisMachine(),
 ): GpuSearch | undefined {
-  const known = packages[machine.platform];
+  const known = runtimePackages[machine.platform];
   if (use === 'off') return undefined;
   if (known === undefined) {
     // Somebody who insists is told that there is none.
