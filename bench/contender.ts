@@ -34,8 +34,12 @@ export async function loadOurs(
   cache: CacheOptions,
   { modelPath, threads, contextTokens }: ContenderOptions,
 ): Promise<OurContender> {
-  const engine = await loadEngine(modelPath, cache, threads, contextTokens);
-  const text = anyTokens(contextTokens);
+  return onEngine(await loadEngine({ modelPath, cache, threads, contextTokens }));
+}
+
+/** A cache on an engine of the addon. */
+export function onEngine(engine: NativeEngine): OurContender {
+  const text = anyTokens(engine.info.contextTokens);
   return {
     engine,
     goTo: (depth) => goTo(engine, text, depth),

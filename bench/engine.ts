@@ -1,6 +1,6 @@
 /** The caches that benchmarks compare, and engines that run on them. */
-import type { CacheOptions, NativeEngine } from '../sidecar/engine/addon.ts';
-import { loadAddon } from '../sidecar/engine/load.ts';
+import type { CacheOptions, GpuSearch, NativeEngine } from '../sidecar/engine/addon.ts';
+import { loadAddon, type LoadedAddon } from '../sidecar/engine/load.ts';
 import { uniformStream } from '../test/fixtures/models/weights.ts';
 
 /** Ours, by the names that their cases have. A row here is all that a further cache takes. */
@@ -21,18 +21,29 @@ export const stock: ReadonlyMap<string, StockOptions> = new Map<string, StockOpt
   ['llama.cpp q4_0 fa=on', { policy: 'stock', type: 'q4_0', flashAttention: true }],
 ]);
 
-/** `contextTokens` 0: as many as the model was trained with. */
-export async function loadEngine(
-  modelPath: string,
-  cache: CacheOptions,
-  threads: number,
-  contextTokens: number,
-): Promise<NativeEngine> {
+export interface EngineChoice {
+  readonly modelPath: string;
+  readonly cache: CacheOptions;
+  readonly threads: number;
+  /** 0: as many as the model was trained with. */
+  readonly contextTokens: number;
+  /** Absent: the CPU. */
+  readonly gpu?: GpuSearch;
+}
+
+/** The addon of this checkout. */
+export function addonHere(): LoadedAddon {
   const loaded = loadAddon();
   if (!loaded.ok) throw new Error(loaded.error.message);
-  const { addon, librariesPath } = loaded.value;
-  const common = { modelPath, librariesPath, contextTokens, threads, cacheBudgetBytes: 0 };
-  return addon.load({ ...common, cache, selfCheck: false }, () => undefined).result;
+  return loaded.value;
+}
+
+export async function loadEngine(
+  choice: EngineChoice,
+  { addon, librariesPath } = addonHere(),
+): Promise<NativeEngine> {
+  const options = { ...choice, librariesPath, cacheBudgetBytes: 0, selfCheck: false };
+  return addon.load(options, () => undefined).result;
 }
 
 /** Ordinary tokens in no order: what they are does not change the speed. */

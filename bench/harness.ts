@@ -24,6 +24,8 @@ export interface Benchmark {
   readonly name: string;
   /** What the report calls the model. */
   readonly model: (options: Options) => string;
+  /** The GPU it ran on, once it has. */
+  readonly gpu?: () => string | null;
   /** Names of further options, each of which takes a value. */
   readonly options?: readonly string[];
   readonly measure: (options: Options) => AsyncIterable<Row>;
@@ -75,7 +77,7 @@ export async function runBenchmark(benchmark: Benchmark): Promise<void> {
     const report = {
       bench: benchmark.name,
       commit: commit(),
-      machine: { cpu, threads, gpu: null },
+      machine: { cpu, threads, gpu: benchmark.gpu?.() ?? null },
       model,
       when: new Date().toISOString(),
       rows,

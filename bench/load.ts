@@ -14,7 +14,7 @@ async function* measureLoad({ quick, threads, selects }: Options): AsyncGenerato
   const modelPath = modelFile(benchmarkModel);
   const sample = (cache: CacheOptions) => async (): Promise<number> => {
     const start = performance.now();
-    const engine = await loadEngine(modelPath, cache, threads, contextTokens);
+    const engine = await loadEngine({ modelPath, cache, threads, contextTokens });
     const seconds = (performance.now() - start) / 1000;
     await engine.close();
     return seconds;

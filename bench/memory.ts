@@ -29,7 +29,7 @@ async function* measureMemory({ quick, threads, selects }: Options): AsyncGenera
       const longest = selected.at(-1);
       if (longest === undefined) continue;
       const tokens = anyTokens(longest);
-      const engine = await loadEngine(modelPath, cache, threads, longest);
+      const engine = await loadEngine({ modelPath, cache, threads, contextTokens: longest });
       try {
         for (const length of selected) {
           progress(`filling ${name} to ${length} tokens`);

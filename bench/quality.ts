@@ -29,7 +29,7 @@ async function* measure(options: Options): AsyncGenerator<Row> {
     const caseOf = (name: string): string => `quality/${name}/context=${context}`;
     const contexts = quick ? 2 : scoredTokens / (context / 2);
     const load = (cache: CacheOptions): Promise<NativeEngine> =>
-      loadEngine(modelOf(options), cache, threads, context);
+      loadEngine({ modelPath: modelOf(options), cache, threads, contextTokens: context });
     for (const [name, cache] of others.filter(([name]) => selects(caseOf(name)))) {
       progress(`${contexts} contexts of ${context} tokens on ${name}`);
       const a = await load(reference);

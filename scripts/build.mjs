@@ -3,7 +3,7 @@
  * them, and the bundles.
  */
 import { existsSync } from 'node:fs';
-import { copyFile, mkdir, readdir, rm } from 'node:fs/promises';
+import { copyFile, mkdir, readdir, rm, symlink } from 'node:fs/promises';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { bootstrap, librariesFolder } from './bootstrap.mjs';
@@ -40,6 +40,33 @@ async function buildAddon() {
     for (const output of [addon, backend])
       await replace(at('build/native/Release', path.basename(output)), output);
   });
+}
+
+/**
+ * The addon with an emulated GPU, for tests, in a folder that looks like the extension's. `build`
+ * comes before. Resolves to the folder.
+ */
+export async function buildEmulatedAddon() {
+  const folder = at('build/emulated');
+  const output = path.join(folder, 'dist/native/sightline.node');
+  const inputs = nativeInputs();
+  inputs.files.push(at('test/native/stand_in'));
+  await once('emulated', { ...inputs, outputs: [output] }, async () => {
+    heading('native addon with an emulated GPU');
+    const cmakeJs = at('node_modules/cmake-js/bin/cmake-js');
+    const folders = ['--directory', at('native'), '--out', at('build/native-emulated')];
+    for (const command of ['configure', 'compile']) {
+      const settings = ['--CDSIGHTLINE_EMULATED_GPU=ON', '--config', 'Release'];
+      await node([cmakeJs, command, ...folders, ...settings]);
+    }
+    await rm(folder, { recursive: true, force: true });
+    await mkdir(path.dirname(output), { recursive: true });
+    for (const name of await readdir(nativeOutput))
+      if (name !== path.basename(addon))
+        await symlink(path.join(nativeOutput, name), path.join(path.dirname(output), name));
+    await copyFile(at('build/native-emulated/Release', path.basename(addon)), output);
+  });
+  return folder;
 }
 
 /** A process may have the old file mapped: it keeps it, since the new one is another file. */

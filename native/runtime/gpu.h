@@ -11,6 +11,8 @@
 
 namespace sightline::runtime {
 
+inline Error gpu_unavailable(const std::string& why) { return {Code::gpu_unavailable, why}; }
+
 /// A GPU: as ggml's CUDA device, and as our kernels find it. What they point at stays.
 struct GpuDevice {
   ggml_backend_dev_t inner;
@@ -24,8 +26,12 @@ struct SeenGpu {
   bool compiles_kernels;  // the driver does, from PTX: we have no code for its architecture
 };
 
-/// The first GPU, whether or not models can run on it.
+/// The GPU chosen, or the first one, whether or not models can run on it.
+Result<SeenGpu> see_gpu(const attention::cuda::GpuChoice& choice);
 Result<SeenGpu> see_gpu();
+
+/// The oldest compute capability that our kernels are compiled for.
+inline constexpr int kLeastCapability = 75;
 
 /// Whether our kernels are compiled for a compute capability (10 * major + minor): for it, or for a
 /// lower minor one.

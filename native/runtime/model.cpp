@@ -97,9 +97,10 @@ Result<std::unique_ptr<Model>> Model::load_on(std::optional<GpuDevice> gpu,
 
 Result<std::unique_ptr<Model>> Model::load(const LoadOptions& options, const Progress& progress,
                                            const Cancel& cancel) {
-  const bool is_ours = std::holds_alternative<cache::Policy>(options.cache);
-  if (!is_ours || std::holds_alternative<std::monostate>(options.gpu))
+  if (std::holds_alternative<std::monostate>(options.gpu))
     return load_on(std::nullopt, options, progress, cancel);
+  // ggml's backend for the GPU has to find the libraries of its release.
+  if (const auto cpu = cpu_device(options.libraries_path); !cpu) return cpu.error();
   const auto* search = std::get_if<GpuSearch>(&options.gpu);
   Result<GpuDevice> gpu = search != nullptr ? find_gpu(*search) : std::get<GpuDevice>(options.gpu);
   std::string reason;
@@ -145,6 +146,8 @@ Result<Done> Model::open(const LoadOptions& options, const Progress& progress,
   if (std::holds_alternative<cache::Policy>(options.cache)) {
     if (const auto opened = open_device(cpu.value()); !opened) return opened.error();
     devices[0] = device_->handle();
+  } else if (gpu_) {
+    devices[0] = gpu_->inner;
   }
   parameters.devices = devices;
   try {
@@ -174,6 +177,9 @@ Result<Done> Model::open(const LoadOptions& options, const Progress& progress,
                      " does not generate text token by token. Choose a causal language model."};
   }
 
+  if (gpu_) {
+    if (Result<SeenGpu> seen = see_gpu(gpu_->choice)) info_.gpu = seen.value();
+  }
   vocab_ = llama_model_get_vocab(model_.get());
   info_.architecture = metadata(model_.get(), "general.architecture");
   info_.name = metadata(model_.get(), "general.name");
@@ -228,8 +234,6 @@ Result<Done> Model::open_device(ggml_backend_dev_t cpu) {
   } catch (const attention::cuda::DriverError& error) {
     return Error{Code::gpu_failed, std::string("The GPU cannot be used: ") + error.what() + "."};
   }
-  const attention::cuda::GpuInfo& gpu = *device_->gpu();
-  info_.gpu = {gpu, device_->gpu_memory(), !has_code_for(gpu.capability)};
   return Done{};
 }
 
@@ -293,7 +297,7 @@ Result<Done> Model::open_context(int32_t threads) {
     info_.owned_layers = device_->owned_layers();
     info_.kernels = device_->kernel_name();
   }
-  if (gpu_ && options_.cache_budget_bytes == 0) {
+  if (gpu_ && device_ != nullptr && options_.cache_budget_bytes == 0) {
     // ggml's own buffers have been taken by now.
     auto& policy = std::get<cache::Policy>(options_.cache);
     policy.budget = spare_memory();
@@ -321,9 +325,10 @@ bool Model::has_plain_heads() const {
 
 /// Its name and memory, for messages.
 std::string Model::gpu_text() const {
-  const attention::cuda::GpuMemory memory = device_->gpu_memory();
-  return device_->gpu()->name + " (" + size_text(memory.free) + " of " + size_text(memory.total) +
-         " are free)";
+  size_t free = 0, total = 0;
+  ggml_backend_dev_memory(gpu_->inner, &free, &total);
+  return std::string(ggml_backend_dev_description(gpu_->inner)) + " (" + size_text(free) + " of " +
+         size_text(total) + " are free)";
 }
 
 /// Half of what the machine has besides the model's weights; all that the GPU has, which nobody

@@ -35,7 +35,7 @@ struct StockCache {
 struct LoadOptions {
   std::string model_path;
   std::string libraries_path;
-  /// Where the model runs, with a cache of ours: on this GPU, or on one that is to be searched for.
+  /// Where the model runs: on this GPU, or on one that is to be searched for.
   std::variant<std::monostate, GpuSearch, GpuDevice> gpu;
   bool gpu_required = false;   // else the CPU where it cannot be, see Info::gpu_reason
   int32_t context_tokens = 0;  // 0: as trained

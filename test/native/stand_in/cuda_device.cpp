@@ -30,6 +30,11 @@ struct CudaDevice::State {
         gpu(emulated_gpu.driver(), 0),
         cpu(cpu_device),
         cpu_backend(ggml_backend_dev_init(cpu_device, nullptr)) {
+    // Threads that wait for each other cost more than such small graphs take.
+    const auto set_threads =
+        reinterpret_cast<ggml_backend_set_n_threads_t>(ggml_backend_reg_get_proc_address(
+            ggml_backend_dev_backend_reg(cpu_device), "ggml_backend_set_n_threads"));
+    set_threads(cpu_backend, 1);
     const cuda::Gpu::Current current(gpu);
     transfers = std::make_unique<cuda::Stream>(gpu);
   }
@@ -260,7 +265,7 @@ void device_memory(ggml_backend_dev_t device, size_t* free, size_t* total) {
 void device_properties(ggml_backend_dev_t device, ggml_backend_dev_props* properties) {
   *properties = {};
   properties->name = "CUDA0";
-  properties->description = "ggml's CUDA device, stood in for";
+  properties->description = "emulated";
   properties->type = GGML_BACKEND_DEVICE_TYPE_GPU;
   device_memory(device, &properties->memory_free, &properties->memory_total);
   properties->caps.async = true;
@@ -307,7 +312,7 @@ CudaDevice::CudaDevice(cuda::emulator::EmulatedGpu& gpu, ggml_backend_dev_t cpu)
 
   ggml_backend_device_i& interface = state.device.iface;
   interface.get_name = [](ggml_backend_dev_t) { return "CUDA0"; };
-  interface.get_description = [](ggml_backend_dev_t) { return "ggml's CUDA device, stood in for"; };
+  interface.get_description = [](ggml_backend_dev_t) { return "emulated"; };
   interface.get_memory = device_memory;
   interface.get_type = [](ggml_backend_dev_t) { return GGML_BACKEND_DEVICE_TYPE_GPU; };
   interface.get_props = device_properties;

@@ -13,6 +13,8 @@ import { runtimePackages } from '../../../sidecar/gpu/packages.ts';
 
 const file = 'bins/some/libggml-cuda.so';
 
+const ignore: (fraction: number) => void = () => undefined;
+
 describe('installRuntime', () => {
   let folder = '';
   let archive = Buffer.alloc(0);
@@ -56,7 +58,7 @@ describe('installRuntime', () => {
       sha512 = createHash('sha512').update(archive).digest('base64'),
       wanted = file,
       abort = new AbortController(),
-      onProgress = (_: number): void => undefined,
+      onProgress = ignore,
     } = {},
   ) =>
     installRuntime(
