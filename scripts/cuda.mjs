@@ -18,6 +18,7 @@ const sourceOptions = {
   attend: [],
   // Bit by bit what the CPU's encoders and decoders give.
   code: ['-fmad=false'],
+  observe: [],
   restore: ['-fmad=false'],
 };
 export const kernelSources = Object.keys(sourceOptions);

@@ -87,6 +87,7 @@ void cuda_bytes(const Arguments& arguments) {
                                .tiles = &tile,
                                .partials = reinterpret_cast<float*>(partials.data()),
                                .arrivals = &arrivals,
+                               .states = nullptr,
                                .heads = group,
                                .kv_heads = 1,
                                .rotates = cache.rotates};

@@ -55,6 +55,23 @@ std::vector<Recoding> recodings_of(const cache::Layer& layer) {
   return batches;
 }
 
+/// The blocks whose tokens' attention is asked for: in FP16, whatever else they are in.
+std::vector<cuda::CopyView> observed_blocks(const attention::Problem& problem) {
+  std::vector<cuda::CopyView> views;
+  for (const attention::Block& block : problem.blocks) {
+    if (block.end() <= problem.received.first) continue;
+    const Copy& copy = block.copies[0];
+    views.push_back(
+        cuda::CopyView::of(copy, problem.shape.head_dim, block.first, copy.data, copy.positions));
+  }
+  return views;
+}
+
+size_t mass_bytes(const attention::Problem& problem) {
+  return static_cast<size_t>(problem.shape.kv_heads) *
+         static_cast<size_t>(problem.received.stride) * sizeof(float);
+}
+
 }  // namespace
 
 CudaContext::CudaContext(cuda::Launcher& launcher, ggml_backend_t inner)
@@ -64,13 +81,13 @@ CudaContext::CudaContext(cuda::Launcher& launcher, ggml_backend_t inner)
       ours_(ggml_backend_event_new(ggml_backend_get_device(inner))) {
   const cuda::Gpu::Current current(launcher_.gpu());
   upload_.emplace(launcher_.gpu());
-  for (auto* scratch : {&recoded_, &partials_, &arrivals_}) scratch->emplace(launcher_.gpu());
+  for (auto* scratch : scratches()) scratch->emplace(launcher_.gpu());
 }
 
 CudaContext::~CudaContext() {
   const cuda::Gpu::Current current(launcher_.gpu());
   upload_.reset();
-  for (auto* scratch : {&recoded_, &partials_, &arrivals_}) scratch->reset();
+  for (auto* scratch : scratches()) scratch->reset();
 }
 
 std::vector<GraphPiece>& CudaContext::pieces(ggml_cgraph* graph, const std::vector<bool>& is_ours) {
@@ -108,6 +125,7 @@ CudaRun::CudaRun(CudaContext& context, const Step& step, ggml_cgraph* graph)
   pieces_ = &context_.pieces(graph, is_ours);
   plan_appends(step);
   plan_attentions(step);
+  reserve_scratch();
   send();
 }
 
@@ -153,29 +171,56 @@ void CudaRun::plan_attentions(const Step& step) {
                                  .tiles = nullptr,
                                  .partials = nullptr,
                                  .arrivals = nullptr,
+                                 .states = nullptr,
                                  .heads = problem.shape.heads,
                                  .kv_heads = problem.shape.kv_heads,
                                  .rotates = attends_.back().plan.rotates};
+    if (problem.received.mass != nullptr) attends_.back().observed = observed_blocks(problem);
   }
 }
 
-/// Everything the kernels read besides tensors and blocks goes in one piece.
-void CudaRun::send() {
+/// Layers come one after the other: what a launch needs for itself they share. The attention that
+/// tokens receive is kept for all of them until the end.
+void CudaRun::reserve_scratch() {
   cuda::Stream& stream = context_.launcher_.stream();
-  size_t recoded = 0, partials = 0, arrivals = 0;
+  size_t recoded = 0, partials = 0, arrivals = 0, states = 0, masses = 0;
   for (const Append& append : appends_)
     for (const Recoding& recoding : append.recodings)
       recoded = std::max(recoded, recoding.jobs.scratch_bytes());
   for (const Attend& attend : attends_) {
     partials = std::max(partials, attend.plan.partial_floats() * sizeof(float));
     arrivals = std::max(arrivals, attend.plan.arrivals() * sizeof(int32_t));
+    if (attend.observed.empty()) continue;
+    const attention::Problem& problem = attend.node->problem;
+    states = std::max(states, sizeof(cuda::RowState) *
+                                  attention::area(problem.shape.tokens, problem.shape.heads));
+    masses += mass_bytes(problem);
   }
-  if (recoded > 0) {
-    std::byte* scratch = context_.recoded_->reserve(recoded, stream);
-    for (Append& append : appends_)
-      for (Recoding& recoding : append.recodings) recoding.jobs.place_scratch(scratch);
+  const auto reserve = [&]<typename T>(std::optional<cuda::Scratch>& scratch, size_t bytes,
+                                       T*& to) {
+    to = bytes == 0 ? nullptr : reinterpret_cast<T*>(scratch->reserve(bytes, stream));
+  };
+  std::byte* scratch = nullptr;
+  reserve(context_.recoded_, recoded, scratch);
+  for (Append& append : appends_)
+    for (Recoding& recoding : append.recodings) recoding.jobs.place_scratch(scratch);
+  cuda::RowState* row_states = nullptr;
+  float* mass = nullptr;
+  reserve(context_.states_, states, row_states);
+  reserve(context_.masses_, masses, mass);
+  for (Attend& attend : attends_) {
+    reserve(context_.partials_, partials, attend.arguments.partials);
+    reserve(context_.arrivals_, arrivals, attend.arguments.arrivals);
+    if (attend.observed.empty()) continue;
+    const attention::Problem& problem = attend.node->problem;
+    attend.arguments.states = row_states;
+    attend.observation.mass = mass;
+    mass += mass_bytes(problem) / sizeof(float);
   }
+}
 
+/// Everything the kernels read besides tensors and blocks goes in one piece.
+void CudaRun::send() {
   // Calls act(list, where its address goes) for every list.
   const auto each_list = [&](const auto& act) {
     for (Append& append : appends_) {
@@ -189,6 +234,7 @@ void CudaRun::send() {
       act(attend.plan.copies, attend.arguments.copies);
       act(attend.plan.tiles, attend.arguments.tiles);
       act(attend.node->slopes, attend.arguments.slopes);
+      act(attend.observed, attend.observation.attend.copies);
     }
   };
   const auto visible_of = [](const Attend& attend) {
@@ -214,17 +260,7 @@ void CudaRun::send() {
     if (place == nullptr) place = upload.put(visible_of(attend));
     attend.arguments.visible = place;
   }
-  upload.send(stream);
-  float* const partial =
-      partials == 0 ? nullptr
-                    : reinterpret_cast<float*>(context_.partials_->reserve(partials, stream));
-  int32_t* const arrived =
-      arrivals == 0 ? nullptr
-                    : reinterpret_cast<int32_t*>(context_.arrivals_->reserve(arrivals, stream));
-  for (Attend& attend : attends_) {
-    attend.arguments.partials = partial;
-    attend.arguments.arrivals = arrived;
-  }
+  upload.send(context_.launcher_.stream());
 }
 
 ggml_status CudaRun::submit(const std::function<bool()>& aborts) {
@@ -243,7 +279,28 @@ ggml_status CudaRun::submit(const std::function<bool()>& aborts) {
     launcher.stream().record(handle_of(context_.ours_.get()));
     ggml_backend_event_wait(context_.inner_, context_.ours_.get());
   }
+  fetch_masses();
   return GGML_STATUS_SUCCESS;
+}
+
+/// The cache counts them when the step is committed.
+void CudaRun::fetch_masses() {
+  cuda::Launcher& launcher = context_.launcher_;
+  const cuda::Gpu::Current current(launcher.gpu());
+  bool any = false;
+  for (const Attend& attend : attends_) {
+    if (attend.observed.empty()) continue;
+    const attention::Problem& problem = attend.node->problem;
+    const auto from =
+        static_cast<cuda::DevicePointer>(reinterpret_cast<uintptr_t>(attend.observation.mass));
+    const cuda::Driver& driver = launcher.gpu().driver();
+    cuda::check(driver,
+                driver.copy_to_host(problem.received.mass, from, mass_bytes(problem),
+                                    launcher.stream().handle()),
+                "reading from the GPU");
+    any = true;
+  }
+  if (any) launcher.stream().synchronize();
 }
 
 void CudaRun::launch(const GraphPiece& piece) {
@@ -261,9 +318,24 @@ void CudaRun::launch(const GraphPiece& piece) {
   for (int i = piece.first; i < piece.last; i++) {
     const auto found = attend_of_.find(graph_->nodes[i]);
     if (found == attend_of_.end()) continue;
-    const Attend& attend = attends_[found->second];
-    context_.launcher_.attend(attend.plan, attend.arguments);
+    attend(attends_[found->second]);
   }
+}
+
+void CudaRun::attend(const Attend& attend) {
+  context_.launcher_.attend(attend.plan, attend.arguments);
+  if (attend.observed.empty()) return;
+  const attention::Problem& problem = attend.node->problem;
+  cuda::ObserveArguments arguments = attend.observation;
+  const cuda::CopyView* copies = arguments.attend.copies;
+  arguments.attend = attend.arguments;
+  arguments.attend.copies = copies;
+  arguments.tokens = problem.shape.tokens;
+  arguments.head_dim = problem.shape.head_dim;
+  arguments.first = problem.received.first;
+  arguments.count = problem.received.count;
+  arguments.stride = problem.received.stride;
+  context_.launcher_.observe(arguments, attend.observed.size());
 }
 
 void CudaRun::append(Append& append, bool keys, bool values) {

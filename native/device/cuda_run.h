@@ -3,6 +3,7 @@
 // between the cuts, and our kernels run on a stream of ours. Events order the two; the program
 // itself waits for neither.
 
+#include <array>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -46,11 +47,15 @@ class CudaContext {
   };
   using EventPointer = std::unique_ptr<ggml_backend_event, FreeEvent>;
 
+  std::array<std::optional<attention::cuda::Scratch>*, 5> scratches() {
+    return {&recoded_, &partials_, &arrivals_, &states_, &masses_};
+  }
+
   attention::cuda::Launcher& launcher_;
   ggml_backend_t inner_;
   EventPointer theirs_, ours_;
   std::optional<attention::cuda::Upload> upload_;
-  std::optional<attention::cuda::Scratch> recoded_, partials_, arrivals_;
+  std::optional<attention::cuda::Scratch> recoded_, partials_, arrivals_, states_, masses_;
   uint64_t graph_uid_ = 0;
   std::vector<GraphPiece> pieces_;
 };
@@ -63,7 +68,8 @@ class CudaRun {
   CudaRun(const CudaRun&) = delete;
   CudaRun& operator=(const CudaRun&) = delete;
 
-  /// Puts everything into the streams; `aborts` is asked between the pieces. Throws DriverError.
+  /// Puts everything into the streams; `aborts` is asked between the pieces. Waits for the end only
+  /// where the policy asks for the attention that tokens receive. Throws DriverError.
   ggml_status submit(const std::function<bool()>& aborts);
 
  private:
@@ -85,13 +91,19 @@ class CudaRun {
     const AttentionNode* node;
     attention::cuda::Plan plan;
     attention::cuda::AttendArguments arguments{};
+    // Where the policy asks for the attention that tokens receive: the blocks they are in.
+    std::vector<attention::cuda::CopyView> observed = {};
+    attention::cuda::ObserveArguments observation{};
   };
 
   void plan_appends(const Step& step);
   void plan_attentions(const Step& step);
+  void reserve_scratch();
   void send();
   void launch(const GraphPiece& piece);
   void append(Append& append, bool keys, bool values);
+  void attend(const Attend& attend);
+  void fetch_masses();
 
   CudaContext& context_;
   ggml_cgraph* graph_;

@@ -222,7 +222,7 @@ Result<Done> Model::open_device(ggml_backend_dev_t cpu) {
     return Done{};
   }
   const auto& policy = std::get<cache::Policy>(options_.cache);
-  if (policy.needs_attention() || policy.kind == cache::PolicyKind::lowrank) {
+  if (policy.kind == cache::PolicyKind::lowrank) {
     return Error{Code::gpu_unavailable, "The cache policy " +
                                             std::string(cache::name_of(policy.kind)) +
                                             " does not run on a GPU. Choose another "

@@ -26,6 +26,7 @@ const registerBounds: Readonly<Record<string, number>> = {
   prefill_96: 255,
   prefill_128: 255,
   prefill_256: 255,
+  observe_blocks: 128,
   restore_blocks: 128,
 };
 

@@ -44,6 +44,11 @@ struct RowTile {
   int32_t copies;
 };
 
+/// A row's softmax: the weight of a logit is 2^(logit - m), in units of ln 2, over l.
+struct alignas(8) RowState {
+  float m, l;
+};
+
 struct AttendArguments {
   const float* q;  // row of query i and head h: q + i * q_token_stride + h * q_head_stride
   int64_t q_token_stride;
@@ -62,6 +67,7 @@ struct AttendArguments {
   // states; where splits > 1
   float* partials;
   int32_t* arrivals;  // [tiles][kv_heads], zero before and after, where splits > 1
+  RowState* states;   // [tokens][heads] out, for `observe`; or null
   int32_t heads;
   int32_t kv_heads;
   int32_t rotates;  // some copy's keys are int4

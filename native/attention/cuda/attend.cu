@@ -28,11 +28,6 @@ struct Queries {
   float rotated[Shared::kRows][Shared::kQueryStride];  // where some block's keys are int4
 };
 
-/// A row's softmax state: weights are relative to 2^m.
-struct alignas(8) RowState {
-  float m, l;
-};
-
 /// Behind the sums of a split.
 template <typename Shared, int kHeadDim>
 __device__ RowState* states_in(float* partial) {
@@ -71,9 +66,11 @@ __device__ void finish(const AttendArguments& arguments, const RowTile& tile, in
     const float most = fmaxf(state.m, sink);
     const float keep = exp2_of(state.m - most);
     sum *= keep;
-    state.l = state.l * keep + exp2_of(sink - most);
+    state = {most, state.l * keep + exp2_of(sink - most)};
   }
   const int64_t query = at / group;
+  if (arguments.states != nullptr && channel == 0)
+    write(arguments.states + query * arguments.heads + head, state);
   write(arguments.out + (query * arguments.heads + head) * kHeadDim + channel,
         state.l > 0.0f ? sum / state.l : 0.0f);
 }

@@ -20,13 +20,15 @@
 SIGHTLINE_IMAGE(append)
 SIGHTLINE_IMAGE(attend)
 SIGHTLINE_IMAGE(code)
+SIGHTLINE_IMAGE(observe)
 SIGHTLINE_IMAGE(restore)
 
 namespace sightline::attention::cuda {
 
 std::span<const void* const> kernel_images() {
   static const void* const images[] = {sightline_cuda_append, sightline_cuda_attend,
-                                       sightline_cuda_code, sightline_cuda_restore};
+                                       sightline_cuda_code, sightline_cuda_observe,
+                                       sightline_cuda_restore};
   return images;
 }
 

@@ -54,6 +54,15 @@ void Launcher::attend(const Plan& plan, const AttendArguments& arguments) {
   kernels_->launch(plan.kernel.name, plan.launch_size(), arguments, *stream_);
 }
 
+void Launcher::observe(const ObserveArguments& arguments, size_t blocks) {
+  kernels_->launch("observe_blocks",
+                   {.grid_x = static_cast<unsigned>(blocks),
+                    .grid_y = static_cast<unsigned>(arguments.attend.kv_heads),
+                    .threads = kObserveThreads,
+                    .shared_bytes = observe_shared_bytes(arguments.head_dim)},
+                   arguments, *stream_);
+}
+
 std::byte* Scratch::reserve(size_t bytes, Stream& stream) {
   if (!memory_ || memory_->bytes() < bytes) {
     memory_.reset();  // waits for who still uses it

@@ -7,6 +7,7 @@
 
 #include "attention/cuda/append.h"
 #include "attention/cuda/gpu.h"
+#include "attention/cuda/observe.h"
 #include "attention/cuda/plan.h"
 #include "attention/cuda/recode.h"
 
@@ -37,6 +38,8 @@ class Launcher {
   void code(const CodeJob* jobs, size_t count, int head_dim);
   /// `arguments` say where the plan's lists are.
   void attend(const Plan& plan, const AttendArguments& arguments);
+  /// `blocks`: those that ObserveArguments::attend.copies has.
+  void observe(const ObserveArguments& arguments, size_t blocks);
 
  private:
   Gpu gpu_;

@@ -82,6 +82,26 @@ Plan plan_for(const Fixture& fixture, const std::vector<Block>& blocks, Way way,
   return plan;
 }
 
+/// Adds up the attention that the problem's tokens received, behind `attend`.
+void observe(const Problem& problem, const std::vector<Block>& blocks,
+             const AttendArguments& attend, emulator::Machine& machine) {
+  const Received& received = problem.received;
+  std::vector<CopyView> copies;
+  for (const Block& block : blocks)
+    if (block.end() > received.first)
+      copies.push_back(CopyView::of(block.copies[0], problem.shape.head_dim, block.first,
+                                    block.copies[0].data, nullptr));
+  ObserveArguments arguments{attend,         problem.shape.tokens, problem.shape.head_dim,
+                             received.first, received.count,       received.stride,
+                             received.mass};
+  arguments.attend.copies = copies.data();
+  machine.run(
+      {{static_cast<unsigned>(copies.size()), static_cast<unsigned>(problem.shape.kv_heads), 1},
+       {kObserveThreads, 1, 1},
+       observe_shared_bytes(problem.shape.head_dim)},
+      [&] { observe_blocks(arguments); });
+}
+
 Outcome launch(Fixture& fixture, emulator::Machine& machine, Way way, int splits) {
   std::vector<float> out;
   const Problem problem = fixture.problem(out);
@@ -91,6 +111,9 @@ Outcome launch(Fixture& fixture, emulator::Machine& machine, Way way, int splits
   std::ranges::fill(partials.all(), NAN);
   DeviceMemory<float> results(out.size());
   std::vector<int32_t> arrivals(plan.arrivals());
+  std::vector<RowState> states(fixture.given.observed > 0
+                                   ? static_cast<size_t>(problem.shape.tokens * problem.shape.heads)
+                                   : 0);
   const AttendArguments arguments{.q = problem.q.data,
                                   .q_token_stride = problem.q.token_stride,
                                   .q_head_stride = problem.q.head_stride,
@@ -106,6 +129,7 @@ Outcome launch(Fixture& fixture, emulator::Machine& machine, Way way, int splits
                                   .tiles = plan.tiles.data(),
                                   .partials = partials.data(),
                                   .arrivals = arrivals.data(),
+                                  .states = states.data(),
                                   .heads = problem.shape.heads,
                                   .kv_heads = problem.shape.kv_heads,
                                   .rotates = plan.rotates};
@@ -115,6 +139,7 @@ Outcome launch(Fixture& fixture, emulator::Machine& machine, Way way, int splits
               [&] { emulated.run(&arguments); });
   for (const int32_t arrival : arrivals) CHECK(arrival == 0);
   std::ranges::copy(results.all(), out.begin());
+  if (problem.received.count > 0) observe(problem, blocks.blocks, arguments, machine);
   return {std::move(out), machine.counts(), blocks.bytes(problem.shape, fixture.visible.front())};
 }
 
@@ -173,6 +198,28 @@ TEST_CASE("attention agrees with the double-precision reference in any order of 
         const int splits = 1 + static_cast<int>(seed) % 3;
         CHECK(largest_difference(run(fixture, way, seed, splits), expected) < kTolerance);
       }
+    }
+  }
+}
+
+TEST_CASE("the attention that tokens receive is what the reference says") {
+  uint32_t seed = 0;
+  for (const Case& given :
+       {Case{.shape = {1, 14, 2, 64}, .past = 900, .observed = 300},
+        Case{.shape = {30, 6, 2, 80}, .past = 700, .observed = 300},
+        Case{.shape = {7, 4, 2, 64}, .past = 500, .sinks = true, .mask = true, .observed = 200},
+        Case{.shape = {3, 4, 2, 128}, .past = 300, .softcap = 30.0f, .observed = 290},
+        Case{.shape = {20, 4, 4, 64}, .past = 0, .sink = 16, .observed = 20}}) {
+    CAPTURE(seed);
+    Fixture fixture(given, 5);
+    std::vector<float> out;
+    attend_reference(fixture.problem(out));
+    const auto expected = fixture.mass;
+    REQUIRE(*std::ranges::max_element(expected) > 0.0f);
+    for (const Way way : {Way::decode, Way::prefill}) {
+      std::ranges::fill(fixture.mass, NAN);
+      run(fixture, way, seed++ % 6, 2);
+      CHECK(largest_difference(fixture.mass, expected) < 2e-3);
     }
   }
 }

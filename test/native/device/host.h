@@ -127,7 +127,10 @@ class Host {
     for (int i = 0; i < ggml_graph_n_nodes(graph); i++)
       ggml_backend_dev_supports_op(device_, ggml_graph_node(graph, i));
     fill();
-    const ggml_status status = ggml_backend_graph_compute(backend_.get(), graph);
+    if (around_compute) around_compute(true);
+    const ggml_status status = ggml_backend_graph_compute_async(backend_.get(), graph);
+    if (around_compute) around_compute(false);
+    ggml_backend_synchronize(backend_.get());
     read();
     return status;
   }
@@ -194,6 +197,9 @@ class Host {
   }
 
   static int64_t padded(int64_t rows) { return (rows + 255) / 256 * 256; }
+
+  /// Called before and after a graph is given to the device.
+  std::function<void(bool before)> around_compute;
 
   std::vector<float> out;  // of the last step, [layers][queries][heads][head_dim]
 

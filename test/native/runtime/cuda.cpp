@@ -245,7 +245,7 @@ TEST_CASE("where a GPU is only wished for the CPU serves, and says why") {
 
 TEST_CASE("a policy that the GPU's kernels do not know is refused by name") {
   OnGpu gpu;
-  for (const auto kind : {cache::PolicyKind::h2o, cache::PolicyKind::lowrank}) {
+  for (const auto kind : {cache::PolicyKind::lowrank}) {
     cache::Policy policy;
     policy.kind = kind;
     const Result<Done> loaded = gpu.load(options(policy));

@@ -49,6 +49,7 @@ struct EmulatedGpu::State {
   std::map<std::string_view, FunctionHandle> functions;
   std::string fault;
   bool launching = true;
+  int done = 0;
 
   /// Whether all of it lies in one allocation.
   bool owns(DevicePointer pointer, size_t bytes) const {
@@ -76,6 +77,7 @@ struct EmulatedGpu::State {
     if (setup.seed > 1) pick = random() % ready.size();
     const StreamHandle::Item item = std::move(ready[pick]->items.front());
     ready[pick]->items.pop_front();
+    done++;
     try {
       if (item.work) item.work();
     } catch (const Fault& caught) {
@@ -367,6 +369,8 @@ EmulatedGpu::~EmulatedGpu() {
 }
 
 const Driver& EmulatedGpu::driver() const { return state_->driver; }
+
+int EmulatedGpu::done() const { return state_->done; }
 
 void EmulatedGpu::set_launching(bool possible) { state_->launching = possible; }
 

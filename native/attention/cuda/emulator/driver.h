@@ -43,6 +43,9 @@ class EmulatedGpu {
   /// Whether kernels can be launched: they can at first.
   void set_launching(bool possible);
 
+  /// Pieces of work that streams have done so far.
+  int done() const;
+
   /// Puts work of another library into a stream.
   void enqueue(StreamHandle* stream, std::function<void()> work);
 

@@ -10,6 +10,7 @@ constexpr Kernel kKernels[] = {
     kernel<AppendArguments, append_rows>("append_rows"),
     kernel<CodeArguments, code_blocks>("code_blocks"),
     kernel<RestoreArguments, restore_blocks>("restore_blocks"),
+    kernel<ObserveArguments, observe_blocks>("observe_blocks"),
     kernel<AttendArguments, decode_64>("decode_64"),
     kernel<AttendArguments, decode_80>("decode_80"),
     kernel<AttendArguments, decode_96>("decode_96"),

@@ -7,12 +7,14 @@
 #include "attention/cuda/arguments.h"
 #include "attention/cuda/code.h"
 #include "attention/cuda/emulator/driver.h"
+#include "attention/cuda/observe.h"
 #include "attention/cuda/restore.h"
 
 extern "C" {
 void append_rows(const sightline::attention::cuda::AppendArguments& arguments);
 void code_blocks(const sightline::attention::cuda::CodeArguments& arguments);
 void restore_blocks(const sightline::attention::cuda::RestoreArguments& arguments);
+void observe_blocks(const sightline::attention::cuda::ObserveArguments& arguments);
 void decode_64(const sightline::attention::cuda::AttendArguments& arguments);
 void decode_80(const sightline::attention::cuda::AttendArguments& arguments);
 void decode_96(const sightline::attention::cuda::AttendArguments& arguments);
