@@ -9,7 +9,7 @@ import { extract } from 'tar';
 import type { Gpu } from '../engine/addon.ts';
 import type { Failure } from '../engine/failure.ts';
 import { fail, succeed, type Result } from '../result.ts';
-import { runtimePackages, type RuntimePackage } from './packages.ts';
+import { folderOf, runtimePackages, type RuntimePackage } from './packages.ts';
 
 /** The package for a GPU: of the newest CUDA that its driver knows. */
 export function packageFor(
@@ -28,7 +28,7 @@ export function packageFor(
 
 export interface Installation {
   readonly package: RuntimePackage;
-  /** Gets a folder with the package's name in it. */
+  /** Gets a folder for the package in it. */
   readonly folder: string;
   /** Address of an npm registry. */
   readonly registry: string;
@@ -47,10 +47,10 @@ export async function installRuntime(
   onProgress: (fraction: number) => void,
   signal: AbortSignal,
 ): Promise<Result<string, Failure>> {
-  const target = join(folder, wanted.name);
+  const target = join(folder, folderOf(wanted));
   const library = join(target, wanted.file);
   if (existsSync(library)) return succeed(library);
-  const partial = join(folder, `${wanted.name}.${process.pid}.partial`);
+  const partial = `${target}.${process.pid}.partial`;
   try {
     await mkdir(partial, { recursive: true });
     const digest = await download(wanted, registry, partial, onProgress, signal);

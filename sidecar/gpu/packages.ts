@@ -14,6 +14,9 @@ export interface RuntimePackage {
   readonly cudaVersion: number;
 }
 
+/** A release's package has a folder of its own: with libraries of another release it would not work, or worse. */
+export const folderOf = ({ name, version }: RuntimePackage): string => `${name}-${version}`;
+
 /** By platform, the newest CUDA first. */
 export const runtimePackages: Readonly<Record<string, readonly RuntimePackage[]>> = {
   'linux-x64': [

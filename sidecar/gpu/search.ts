@@ -4,23 +4,19 @@ import { delimiter, join } from 'node:path';
 import { cacheFolder } from '../cacheFolder.ts';
 import type { SightlineSettings } from '../protocol.ts';
 import type { GpuSearch } from '../engine/addon.ts';
-import { extensionRoot } from '../engine/load.ts';
-import { runtimePackages } from './packages.ts';
+import { folderOf, runtimePackages } from './packages.ts';
 
 /** The machine that is searched; in tests another one. */
 export interface Machine {
   readonly platform: string;
   readonly env: NodeJS.ProcessEnv;
   readonly home: string;
-  /** The folder of package.json. */
-  readonly root: string;
 }
 
 const thisMachine = (): Machine => ({
   platform: `${process.platform}-${process.arch}`,
   env: process.env,
   home: homedir(),
-  root: extensionRoot(),
 });
 
 /** Where "Install GPU Runtime" puts the packages. */
@@ -37,15 +33,13 @@ export function gpuSearch(
     // Somebody who insists is told that there is none.
     return use === 'required' ? { required: true, backends: [], toolkitFolders: [] } : undefined;
   }
-  const runtimes = [
-    gpuRuntimeFolder(cacheFolder(machine.env, 'linux', machine.home)),
-    join(machine.root, 'node_modules', '@node-llama-cpp'),
-  ];
+  const runtime = gpuRuntimeFolder(cacheFolder(machine.env, 'linux', machine.home));
   return {
     required: use === 'required',
-    backends: known.flatMap(({ name, file, cudaVersion }) =>
-      runtimes.map((runtime) => ({ path: join(runtime, name, file), cudaVersion })),
-    ),
+    backends: known.map((one) => ({
+      path: join(runtime, folderOf(one), one.file),
+      cudaVersion: one.cudaVersion,
+    })),
     toolkitFolders: toolkitFolders(cudaPath, machine),
   };
 }

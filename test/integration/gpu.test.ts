@@ -39,7 +39,7 @@ describe('looking for a GPU', { skip }, () => {
   const stubbed = (stub: NodeJS.ProcessEnv = {}) => ({ ...stub, LD_LIBRARY_PATH: folder });
   const backend = join(
     cacheHome,
-    'sightline/gpu/linux-x64-cuda/bins/linux-x64-cuda/libggml-cuda.so',
+    'sightline/gpu/linux-x64-cuda-3.22.1/bins/linux-x64-cuda/libggml-cuda.so',
   );
   const refused = async (env: NodeJS.ProcessEnv): Promise<string> => {
     const { code, stderr } = await complete('required', env);

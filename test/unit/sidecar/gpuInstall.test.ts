@@ -83,12 +83,12 @@ describe('installRuntime', () => {
     const fractions: number[] = [];
     const outcome = await install('good', { onProgress: (fraction) => fractions.push(fraction) });
     assert.ok(outcome.ok, JSON.stringify(outcome));
-    assert.equal(outcome.value, join(folder, 'good/some', file));
+    assert.equal(outcome.value, join(folder, 'good/some-1.0.0', file));
     assert.deepEqual(
       await readFile(outcome.value),
       await readFile(join(folder, 'made/package', file)),
     );
-    assert.deepEqual(await readdir(join(folder, 'good/some')), ['bins']);
+    assert.deepEqual(await readdir(join(folder, 'good/some-1.0.0')), ['bins']);
     assert.equal(fractions.at(-1), 1);
     answer = 'missing';
     assert.ok((await install('good')).ok);
