@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
 import { cpus, release, totalmem } from 'node:os';
-import { describeFailure, failureOf, type Failure } from './engine/failure.ts';
+import { describeFailure, type Failure } from './engine/failure.ts';
+import { seeGpu } from './engine/gpu.ts';
 import type { LoadedAddon } from './engine/load.ts';
 import { gpuSearch } from './gpu/search.ts';
 import type { CacheStats, SidecarStatus, SightlineSettings } from './protocol.ts';
@@ -48,21 +49,17 @@ const json = (value: unknown): string => `\`\`\`json\n${JSON.stringify(value, nu
 async function engineRows({ loadAddon }: Diagnosed): Promise<Row[]> {
   const loaded = loadAddon();
   if (!loaded.ok) return [['Engine', describeFailure(loaded.error)]];
-  const { addon, path } = loaded.value;
-  const engine: Row = ['Engine', `llama.cpp ${addon.release.loaded}, ${path}`];
-  try {
-    const gpu = await addon.gpu();
-    const compiled = gpu.compilesKernels ? ', kernels compiled by the driver' : '';
-    return [
-      engine,
-      [
-        'GPU',
-        `${gpu.name}, compute capability ${gpu.capability}, ${gibibytes(gpu.freeBytes)} of ${gibibytes(gpu.totalBytes)} free, driver for CUDA ${gpu.cuda}${compiled}`,
-      ],
-    ];
-  } catch (error) {
-    return [engine, ['GPU', describeFailure(failureOf(error))]];
-  }
+  const engine: Row = [
+    'Engine',
+    `llama.cpp ${loaded.value.addon.release.loaded}, ${loaded.value.path}`,
+  ];
+  const seen = await seeGpu(loadAddon);
+  if (!seen.ok) return [engine, ['GPU', describeFailure(seen.error)]];
+  const { name, capability, freeBytes, totalBytes, cuda, compilesKernels } = seen.value;
+  const compiled = compilesKernels ? ', kernels compiled by the driver' : '';
+  const memory = `${gibibytes(freeBytes)} of ${gibibytes(totalBytes)} free`;
+  const text = `${name}, compute capability ${capability}, ${memory}, driver for CUDA ${cuda}`;
+  return [engine, ['GPU', text + compiled]];
 }
 
 /** Where the parts of the GPU runtime were looked for. */

@@ -1,4 +1,5 @@
-import { failureOf, type Failure } from '../engine/failure.ts';
+import type { Failure } from '../engine/failure.ts';
+import { seeGpu } from '../engine/gpu.ts';
 import type { LoadedAddon } from '../engine/load.ts';
 import { succeed, type Result } from '../result.ts';
 import { installRuntime, packageFor, registryOf } from './install.ts';
@@ -10,23 +11,18 @@ export async function installRuntimeHere(
   onProgress: (fraction: number) => void,
   signal: AbortSignal,
 ): Promise<Result<string, Failure>> {
-  const loaded = loadAddon();
-  if (!loaded.ok) return loaded;
-  try {
-    const gpu = await loaded.value.addon.gpu();
-    const fitting = packageFor(gpu);
-    if (!fitting.ok) return fitting;
-    const installation = {
-      package: fitting.value,
-      folder: gpuRuntimeFolder(),
-      registry: registryOf(),
-    };
-    const installed = await installRuntime(installation, onProgress, signal);
-    if (!installed.ok) return installed;
-    return succeed(
-      `The runtime for ${gpu.name} (CUDA ${fitting.value.cudaVersion}) is in ${installation.folder}.`,
-    );
-  } catch (error) {
-    return { ok: false, error: failureOf(error) };
-  }
+  const gpu = await seeGpu(loadAddon);
+  if (!gpu.ok) return gpu;
+  const fitting = packageFor(gpu.value);
+  if (!fitting.ok) return fitting;
+  const installation = {
+    package: fitting.value,
+    folder: gpuRuntimeFolder(),
+    registry: registryOf(),
+  };
+  const installed = await installRuntime(installation, onProgress, signal);
+  if (!installed.ok) return installed;
+  const { name } = gpu.value;
+  const { cudaVersion } = fitting.value;
+  return succeed(`The runtime for ${name} (CUDA ${cudaVersion}) is in ${installation.folder}.`);
 }
