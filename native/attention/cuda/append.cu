@@ -19,10 +19,9 @@ __device__ void append(const AppendArguments& arguments) {
   auto* elements = reinterpret_cast<uint16_t*>(segment.copy +
                                                static_cast<int64_t>(segment.part_bytes) * kv_head +
                                                (keys ? 0 : segment.values_offset));
+  const Extent extent{head_dim, segment.capacity, segment.capacity};
   const auto put = [&](int token, int channel, uint16_t half) {
-    const int row = keys ? channel : token, lane = keys ? token : channel;
-    const int all = keys ? head_dim : segment.capacity;
-    write(elements + panel_index(row / 2, all / 2, lane) * 2 + row % 2, half);
+    write(elements + half_index(keys, extent, token, channel), half);
   };
 
   const auto thread = static_cast<int>(thread_index().x);

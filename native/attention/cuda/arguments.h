@@ -44,6 +44,9 @@ struct RowTile {
   int32_t copies;
 };
 
+/// Softmax is computed with powers of 2.
+inline constexpr float kLog2E = 1.44269504f;
+
 /// A row's softmax: the weight of a logit is 2^(logit - m), in units of ln 2, over l.
 struct alignas(8) RowState {
   float m, l;

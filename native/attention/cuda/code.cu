@@ -29,16 +29,13 @@ struct Slice {
   __device__ int tokens() const { return min(kSliceTokens, job.tokens - first); }
 
   __device__ float half_at(int t, int c) const {
-    const int row = job.keys ? c : t, lane = job.keys ? t : c;
-    const int rows = job.keys ? job.head_dim : job.capacity;
-    const size_t word = panel_index(row / 2, rows / 2, lane);
-    return float_of(read(halves_at(job.halves, word * 4) + row % 2));
+    return float_of(read(halves_at(job.halves, 0) + half_index(job.keys, extent(), t, c)));
   }
 
   /// visit(i) for i from 0 up to `count`, over the threads.
   template <typename Visit>
   __device__ void each(int count, const Visit& visit) const {
-    for (int i = thread; i < count; i += kCodeThreads) visit(i);
+    for (int i = thread; i < count; i += kSliceThreads) visit(i);
   }
 
   __device__ void load() const {
@@ -89,7 +86,7 @@ struct Slice {
       largest = fmaxf(largest, shuffle_xor(largest, bits));
     if (thread % 32 == 0) mean[thread / 32] = largest;  // of the warp
     sync_block();
-    for (int warp = 0; warp < kCodeThreads / 32; warp++) largest = fmaxf(largest, mean[warp]);
+    for (int warp = 0; warp < kSliceThreads / 32; warp++) largest = fmaxf(largest, mean[warp]);
     const Fp8Coder coder(largest);
     each(tokens() * job.head_dim, [&](int i) {
       float& element = at(i / job.head_dim, i % job.head_dim);
@@ -114,7 +111,7 @@ struct Slice {
          [&](int i) { at(i / job.head_dim, i % job.head_dim) -= mean[i % job.head_dim]; });
     sync_block();
     if (job.keys)
-      rotate_rows<kCodeThreads>([&](int t) { return &at(t, 0); }, tokens(), job.head_dim, thread);
+      rotate_rows<kSliceThreads>([&](int t) { return &at(t, 0); }, tokens(), job.head_dim, thread);
     each(tokens() * layout.groups, [&](int i) {
       const int t = i % tokens(), g = i / tokens();
       float* group = &at(t, g * layout.group);
@@ -156,7 +153,7 @@ __device__ void copy(const CodeJob& job) {
   const int words = (job.copied_bytes + 3) / 4;
   const int from = words * static_cast<int>(block_index().x) / kSlices;
   const int to = words * (static_cast<int>(block_index().x) + 1) / kSlices;
-  for (int i = from + static_cast<int>(thread_index().x); i < to; i += kCodeThreads)
+  for (int i = from + static_cast<int>(thread_index().x); i < to; i += kSliceThreads)
     write(reinterpret_cast<uint32_t*>(job.coded) + i,
           read(reinterpret_cast<const uint32_t*>(job.halves) + i));
 }
@@ -185,6 +182,6 @@ __device__ void code(const CodeArguments& arguments) {
 
 }  // namespace
 
-SIGHTLINE_KERNEL(code_blocks, kCodeThreads, 4, CodeArguments) { code(arguments); }
+SIGHTLINE_KERNEL(code_blocks, kSliceThreads, 4, CodeArguments) { code(arguments); }
 
 }  // namespace sightline::attention::cuda

@@ -1,19 +1,13 @@
 #pragma once
-// The coding kernel's launch: grid (kSlices, jobs), kCodeThreads threads, shared memory by head
-// size. It gives the codes of the CPU's encoders (format/), bit by bit.
+// The coding kernel's launch: grid (kSlices, jobs), kSliceThreads threads, slice_shared_bytes of
+// shared memory. It gives the codes of the CPU's encoders (format/), bit by bit.
 
 #include <cstddef>
 #include <cstdint>
 
-#include "attention/block.h"
+#include "attention/cuda/slice.h"
 
 namespace sightline::attention::cuda {
-
-inline constexpr int kCodeThreads = 128;
-
-/// Tokens that one thread block codes.
-inline constexpr int kSliceTokens = 32;
-inline constexpr int kSlices = kBlockTokens / kSliceTokens;
 
 /// One KV head's keys or values, both in the layouts of panels.h.
 struct CodeJob {
@@ -30,10 +24,5 @@ struct CodeJob {
 struct CodeArguments {
   const CodeJob* jobs;
 };
-
-/// Elements of a slice, then of the mean.
-constexpr size_t code_shared_bytes(int head_dim) {
-  return sizeof(float) * static_cast<size_t>((kSliceTokens + 1) * (head_dim + 1));
-}
 
 }  // namespace sightline::attention::cuda

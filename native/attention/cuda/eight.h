@@ -14,7 +14,6 @@
 
 namespace sightline::attention::cuda {
 
-inline constexpr float kLog2E = 1.44269504f;
 inline constexpr float kNone = -std::numeric_limits<float>::infinity();
 
 /// Weights are 2^(logit - m + 6): times a grid's step they stay above the smallest normal half

@@ -33,10 +33,10 @@ void Launcher::append(const AppendArguments& arguments, int kv_heads, size_t seg
 void Launcher::restore(const RestoreJob* jobs, size_t count, int head_dim) {
   if (count == 0) return;
   kernels_->launch("restore_blocks",
-                   {.grid_x = kRestoreSlices,
+                   {.grid_x = kSlices,
                     .grid_y = static_cast<unsigned>(count),
-                    .threads = kRestoreThreads,
-                    .shared_bytes = restore_shared_bytes(head_dim)},
+                    .threads = kSliceThreads,
+                    .shared_bytes = slice_shared_bytes(head_dim)},
                    RestoreArguments{jobs}, *stream_);
 }
 
@@ -45,8 +45,8 @@ void Launcher::code(const CodeJob* jobs, size_t count, int head_dim) {
   kernels_->launch("code_blocks",
                    {.grid_x = kSlices,
                     .grid_y = static_cast<unsigned>(count),
-                    .threads = kCodeThreads,
-                    .shared_bytes = code_shared_bytes(head_dim)},
+                    .threads = kSliceThreads,
+                    .shared_bytes = slice_shared_bytes(head_dim)},
                    CodeArguments{jobs}, *stream_);
 }
 

@@ -10,8 +10,6 @@
 namespace sightline::attention::cuda {
 namespace {
 
-constexpr float kLog2E = 1.44269504f;
-
 struct Observed {
   const ObserveArguments& arguments;
   int kv_head;

@@ -43,6 +43,13 @@ __device__ inline const uint16_t* halves_at(const std::byte* part, size_t offset
   return reinterpret_cast<const uint16_t*>(part + offset);
 }
 
+/// Where a token's element of a channel is among the halves of a part's keys (values).
+__device__ constexpr size_t half_index(bool keys, const Extent& extent, int token, int channel) {
+  const int row = keys ? channel : token, lane = keys ? token : channel;
+  const int rows = keys ? extent.head_dim : extent.capacity;
+  return panel_index(row / 2, rows / 2, lane) * 2 + static_cast<size_t>(row % 2);
+}
+
 inline constexpr int kChunkBytes = 16;                      // copied at a time
 inline constexpr int kRowBytes = kLanes * 4;                // a row of words
 inline constexpr int kRowChunks = kRowBytes / kChunkBytes;  // lanes 0 to 3, 4 to 7, ...

@@ -20,11 +20,12 @@ struct RestoredSlice {
   const RestoreJob job;
   int thread;
   int first;        // token
-  float* elements;  // [kRestoreTokens][head_dim + 1]
+  float* elements;  // [kSliceTokens][head_dim + 1]
 
   __device__ float& at(int t, int c) const { return elements[t * (job.head_dim + 1) + c]; }
   __device__ Extent source() const { return {job.head_dim, job.from_capacity, job.from_capacity}; }
-  __device__ int tokens() const { return min(kRestoreTokens, job.tokens - first); }
+  __device__ Extent target() const { return {job.head_dim, job.capacity, job.tokens}; }
+  __device__ int tokens() const { return min(kSliceTokens, job.tokens - first); }
 
   /// The block's token that the slice's becomes.
   __device__ int token_of(int t) const {
@@ -50,7 +51,7 @@ struct RestoredSlice {
   /// element_of(t, c) for all of the slice, t being the block's token.
   template <typename Element>
   __device__ void fill(const Element& element_of) const {
-    for (int i = thread; i < tokens() * job.head_dim; i += kRestoreThreads) {
+    for (int i = thread; i < tokens() * job.head_dim; i += kSliceThreads) {
       const int t = i / job.head_dim, c = i % job.head_dim;
       at(t, c) = element_of(token_of(t), c);
     }
@@ -65,9 +66,8 @@ struct RestoredSlice {
       return half_in(layout.zero, place) + half_in(layout.scale, place) * code;
     });
     if (job.keys)
-      rotate_rows<kRestoreThreads>([&](int t) { return &at(t, 0); }, tokens(), job.head_dim,
-                                   thread);
-    for (int i = thread; i < tokens() * job.head_dim; i += kRestoreThreads) {
+      rotate_rows<kSliceThreads>([&](int t) { return &at(t, 0); }, tokens(), job.head_dim, thread);
+    for (int i = thread; i < tokens() * job.head_dim; i += kSliceThreads) {
       const int t = i / job.head_dim, c = i % job.head_dim;
       at(t, c) = half_in(layout.mean, c) + at(t, c);
     }
@@ -114,21 +114,19 @@ struct RestoredSlice {
 
   /// Writes the slice's halves, zeros where there are no tokens.
   __device__ void put() const {
-    const int room = min(kRestoreTokens, job.capacity - first);
-    for (int i = thread; i < room * job.head_dim; i += kRestoreThreads) {
+    const int room = min(kSliceTokens, job.capacity - first);
+    for (int i = thread; i < room * job.head_dim; i += kSliceThreads) {
       const int t = i / job.head_dim, c = i % job.head_dim;
       const uint16_t half = t < tokens() ? float_to_half(at(t, c)) : uint16_t{0};
-      const int row = job.keys ? c : first + t, lane = job.keys ? first + t : c;
-      const int rows = job.keys ? job.head_dim : job.capacity;
-      const size_t place = panel_index(row / 2, rows / 2, lane) * 2 + static_cast<size_t>(row % 2);
-      write(reinterpret_cast<uint16_t*>(job.halves) + place, half);
+      write(reinterpret_cast<uint16_t*>(job.halves) + half_index(job.keys, target(), first + t, c),
+            half);
     }
   }
 };
 
 __device__ void restore(const RestoreArguments& arguments) {
   const RestoreJob job = read(arguments.jobs + block_index().y);
-  const int first = static_cast<int>(block_index().x) * kRestoreTokens;
+  const int first = static_cast<int>(block_index().x) * kSliceTokens;
   if (first >= job.capacity) return;
   const RestoredSlice slice{job, static_cast<int>(thread_index().x), first,
                             reinterpret_cast<float*>(dynamic_shared())};
@@ -138,6 +136,6 @@ __device__ void restore(const RestoreArguments& arguments) {
 
 }  // namespace
 
-SIGHTLINE_KERNEL(restore_blocks, kRestoreThreads, 4, RestoreArguments) { restore(arguments); }
+SIGHTLINE_KERNEL(restore_blocks, kSliceThreads, 4, RestoreArguments) { restore(arguments); }
 
 }  // namespace sightline::attention::cuda

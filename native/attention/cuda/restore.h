@@ -1,19 +1,13 @@
 #pragma once
-// The restoring kernel's launch: grid (kRestoreSlices, jobs), kRestoreThreads threads, shared
-// memory by head size. It gives the halves of the CPU's decoders (format/), bit by bit.
+// The restoring kernel's launch: grid (kSlices, jobs), kSliceThreads threads, slice_shared_bytes of
+// shared memory. It gives the halves of the CPU's decoders (format/), bit by bit.
 
 #include <cstddef>
 #include <cstdint>
 
-#include "attention/block.h"
+#include "attention/cuda/slice.h"
 
 namespace sightline::attention::cuda {
-
-inline constexpr int kRestoreThreads = 128;
-
-/// Tokens that one thread block restores.
-inline constexpr int kRestoreTokens = 32;
-inline constexpr int kRestoreSlices = kBlockTokens / kRestoreTokens;
 
 /// One KV head's keys or values, to fp16. Both in the layouts of panels.h.
 struct RestoreJob {
@@ -32,10 +26,5 @@ struct RestoreJob {
 struct RestoreArguments {
   const RestoreJob* jobs;
 };
-
-/// Elements of a slice.
-constexpr size_t restore_shared_bytes(int head_dim) {
-  return sizeof(float) * static_cast<size_t>(kRestoreTokens * (head_dim + 1));
-}
 
 }  // namespace sightline::attention::cuda

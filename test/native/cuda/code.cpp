@@ -78,14 +78,14 @@ std::vector<std::byte> recoded_by_kernels(Tier from, const Extent& source_extent
   jobs.place_scratch(scratch.data());
   emulator::Machine machine({seed});
   if (!jobs.restores().empty())
-    machine.run({{kRestoreSlices, static_cast<unsigned>(jobs.restores().size()), 1},
-                 {kRestoreThreads, 1, 1},
-                 restore_shared_bytes(extent.head_dim)},
+    machine.run({{kSlices, static_cast<unsigned>(jobs.restores().size()), 1},
+                 {kSliceThreads, 1, 1},
+                 slice_shared_bytes(extent.head_dim)},
                 [&] { restore_blocks({jobs.restores().data()}); });
   if (!jobs.codes().empty())
     machine.run({{kSlices, static_cast<unsigned>(jobs.codes().size()), 1},
-                 {kCodeThreads, 1, 1},
-                 code_shared_bytes(extent.head_dim)},
+                 {kSliceThreads, 1, 1},
+                 slice_shared_bytes(extent.head_dim)},
                 [&] { code_blocks({jobs.codes().data()}); });
   from_words(to, extent, target.all());
   return {target.all().begin(), target.all().end()};

@@ -27,16 +27,6 @@ struct GpuDevice {
   }
 };
 
-double difference(const std::vector<float>& a, const std::vector<float>& b) {
-  REQUIRE(a.size() == b.size());
-  double largest = 0;
-  for (size_t i = 0; i < a.size(); i++) {
-    REQUIRE(std::isfinite(a[i]));
-    largest = std::max<double>(largest, std::fabs(a[i] - b[i]));
-  }
-  return largest;
-}
-
 cache::Policy with_tier(const char* tier) {
   cache::Policy policy = kSelective;
   policy.tier = *attention::tier_named(tier);

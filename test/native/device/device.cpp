@@ -17,22 +17,14 @@ namespace {
 
 Holder holder(const Host& host) { return device::cache_buffer(host.keys(0))->holder(); }
 
-double difference(const std::vector<float>& a, const std::vector<float>& b) {
-  REQUIRE(a.size() == b.size());
-  double largest = 0;
-  for (size_t i = 0; i < a.size(); i++) {
-    REQUIRE(std::isfinite(a[i]));
-    largest = std::max<double>(largest, std::fabs(a[i] - b[i]));
-  }
-  return largest;
-}
-
 std::vector<uint16_t> rows_of(const ggml_tensor* tensor, int64_t first, int64_t count) {
   std::vector<uint16_t> halves(static_cast<size_t>(count * tensor->ne[0]));
   ggml_backend_tensor_get(tensor, halves.data(), static_cast<size_t>(first) * tensor->nb[1],
                           halves.size() * sizeof(uint16_t));
   return halves;
 }
+
+using test::difference;
 
 double difference(const std::vector<uint16_t>& a, const std::vector<uint16_t>& b) {
   const auto floats = [](const std::vector<uint16_t>& halves) {

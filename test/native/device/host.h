@@ -73,6 +73,17 @@ inline float element(int layer, bool keys, int64_t row, int64_t channel) {
 /// Whether query `i` of a step sees row `j`.
 using Sees = std::function<bool(int64_t i, int64_t j)>;
 
+/// The largest of two lists of finite numbers.
+inline double difference(const std::vector<float>& a, const std::vector<float>& b) {
+  REQUIRE(a.size() == b.size());
+  double largest = 0;
+  for (size_t i = 0; i < a.size(); i++) {
+    REQUIRE(std::isfinite(a[i]));
+    largest = std::max<double>(largest, std::fabs(a[i] - b[i]));
+  }
+  return largest;
+}
+
 template <typename T>
 void set(ggml_tensor* tensor, const std::vector<T>& elements) {
   REQUIRE(ggml_nbytes(tensor) == elements.size() * sizeof(T));

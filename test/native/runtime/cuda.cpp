@@ -17,11 +17,12 @@
 #include "gguf.h"
 #include "runtime/libraries.h"
 #include "runtime/model.h"
+#include "support.h"
 
 using namespace sightline::runtime;
+using namespace sightline::test;
 namespace cache = sightline::cache;
 namespace emulator = sightline::attention::cuda::emulator;
-using sightline::test::CudaDevice;
 
 namespace {
 
@@ -122,38 +123,6 @@ std::unique_ptr<Model> on_cpu(const cache::Policy& policy) {
       options(policy), [](float) {}, never);
   REQUIRE(model);
   return std::move(model.value());
-}
-
-std::vector<llama_token> tokens(int count, uint32_t seed = 1) {
-  std::mt19937 random(seed);
-  std::vector<llama_token> tokens;
-  for (int i = 0; i < count; i++) tokens.push_back(static_cast<llama_token>(random() % 4000));
-  return tokens;
-}
-
-/// KL(p || q) in nats, of two rows of logits.
-double divergence(const std::vector<float>& p, const std::vector<float>& q) {
-  REQUIRE(p.size() == q.size());
-  const auto log_sum = [](const std::vector<float>& x) {
-    double largest = -INFINITY, sum = 0;
-    for (const float value : x) largest = std::max<double>(largest, value);
-    for (const float value : x) sum += std::exp(value - largest);
-    return largest + std::log(sum);
-  };
-  const double of_p = log_sum(p), of_q = log_sum(q);
-  double sum = 0;
-  for (size_t i = 0; i < p.size(); i++) {
-    REQUIRE(std::isfinite(q[i]));
-    sum += std::exp(p[i] - of_p) * ((p[i] - of_p) - (q[i] - of_q));
-  }
-  return sum;
-}
-
-std::vector<float> evaluate(Model& model, const std::vector<llama_token>& tokens) {
-  const Cancel never{false};
-  Result<std::vector<float>> logits = model.evaluate(tokens, false, never);
-  REQUIRE_MESSAGE(logits, (logits ? "" : logits.error().message));
-  return std::move(logits.value());
 }
 
 }  // namespace

@@ -9,7 +9,10 @@
 #include <random>
 #include <thread>
 
+#include "support.h"
+
 using namespace sightline::runtime;
+using namespace sightline::test;
 namespace cache = sightline::cache;
 
 namespace {
@@ -34,38 +37,10 @@ std::unique_ptr<Model> load(const LoadOptions& options) {
   return std::move(model.value());
 }
 
-std::vector<llama_token> tokens(int count, uint32_t seed = 1) {
-  std::mt19937 random(seed);
-  std::vector<llama_token> tokens;
-  for (int i = 0; i < count; i++) tokens.push_back(static_cast<llama_token>(random() % 4000));
-  return tokens;
-}
-
-std::vector<float> evaluate(Model& model, const std::vector<llama_token>& tokens) {
-  const Cancel never{false};
-  Result<std::vector<float>> logits = model.evaluate(tokens, false, never);
-  REQUIRE(logits);
-  return std::move(logits.value());
-}
-
 const CompleteListener kSilent{[](int32_t, int32_t) {}, [](std::string_view) {}};
 
 CompleteRequest greedy(std::vector<llama_token> tokens, int32_t count) {
   return {std::move(tokens), count, {0, 0, 1, 0, 0}, {}};
-}
-
-/// KL(p || q) in nats, of two rows of logits.
-double divergence(const std::vector<float>& a, const std::vector<float>& b) {
-  const auto log_sum = [](const std::vector<float>& x) {
-    double largest = -INFINITY, sum = 0;
-    for (const float v : x) largest = std::max<double>(largest, v);
-    for (const float v : x) sum += std::exp(v - largest);
-    return largest + std::log(sum);
-  };
-  const double la = log_sum(a), lb = log_sum(b);
-  double sum = 0;
-  for (size_t i = 0; i < a.size(); i++) sum += std::exp(a[i] - la) * ((a[i] - la) - (b[i] - lb));
-  return sum;
 }
 
 }  // namespace
