@@ -38,9 +38,9 @@ struct Cache {
  private:
   void add(Tier tier, int head_dim, int tokens) {
     const int capacity = (tokens + kTokenGranule - 1) / kTokenGranule * kTokenGranule;
-    const Copy copy{.tier = tier, .capacity = capacity, .tokens = tokens};
-    copies.push_back(
-        CopyView::of(copy, head_dim, last, memory.front().bytes.data(), copy.positions));
+    const Copy copy{
+        .data = memory.front().bytes.data(), .tier = tier, .capacity = capacity, .tokens = tokens};
+    copies.push_back(CopyView::of(copy, head_dim, last));
     bytes += part_bytes(tier, copy.extent(head_dim));
     rotates |= tier.k == Format::int4;
     last += tokens;

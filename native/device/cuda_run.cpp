@@ -61,8 +61,7 @@ std::vector<cuda::CopyView> observed_blocks(const attention::Problem& problem) {
   for (const attention::Block& block : problem.blocks) {
     if (block.end() <= problem.received.first) continue;
     const Copy& copy = block.copies[0];
-    views.push_back(
-        cuda::CopyView::of(copy, problem.shape.head_dim, block.first, copy.data, copy.positions));
+    views.push_back(cuda::CopyView::of(copy, problem.shape.head_dim, block.first));
   }
   return views;
 }

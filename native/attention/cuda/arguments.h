@@ -19,12 +19,11 @@ struct alignas(32) CopyView {
   int16_t tokens;
   Tier tier;  // not of lowrank keys: the kernels do not read them yet
 
-  /// Of a block that starts at position `first`; `data` and `positions` are in GPU memory.
-  static CopyView of(const Copy& copy, int head_dim, int32_t first, const std::byte* data,
-                     const int32_t* positions) {
+  /// Of a block that starts at position `first`; the copy is in GPU memory.
+  static CopyView of(const Copy& copy, int head_dim, int32_t first) {
     const Extent extent = copy.extent(head_dim);
-    return {.data = data,
-            .positions = positions,
+    return {.data = copy.data,
+            .positions = copy.positions,
             .first = first,
             .part_lines = static_cast<uint16_t>(part_bytes(copy.tier, extent) / kPartAlignment),
             .values_line = static_cast<uint16_t>(values_offset(copy.tier, extent) / kPartAlignment),

@@ -18,6 +18,29 @@ int32_t next_change(std::span<const Block> blocks, int32_t seen) {
   return next;
 }
 
+/// Makes views of a layer's copies. Most are of the form of the one before, with its offsets.
+class Views {
+ public:
+  explicit Views(int head_dim) : head_dim_(head_dim) {}
+
+  CopyView of(const Block& block, const Copy& copy) {
+    const bool is_alike = last_ != nullptr && copy.tier == last_->tier &&
+                          copy.capacity == last_->capacity && copy.rank == last_->rank;
+    if (!is_alike) view_ = CopyView::of(copy, head_dim_, block.first);
+    last_ = &copy;
+    view_.data = copy.data;
+    view_.positions = copy.positions;
+    view_.first = block.first;
+    view_.tokens = static_cast<int16_t>(copy.tokens);
+    return view_;
+  }
+
+ private:
+  int head_dim_;
+  const Copy* last_ = nullptr;
+  CopyView view_{};
+};
+
 /// Parts of the cache: as many as all thread blocks that are resident at a time can take.
 int splits_for(const AttendKernel& kernel, size_t groups, size_t blocks, const GpuInfo& gpu) {
   const auto fitting =
@@ -39,6 +62,7 @@ Plan Plan::make(const Shape& shape, std::span<const int32_t> visible, std::span<
       .kv_heads = shape.kv_heads,
       .splits = 1};
   const auto sees = [&](int row) { return visible[static_cast<size_t>(row / group)]; };
+  Views views(shape.head_dim);
   size_t longest = 0;
   // What was listed last is read by queries that see from `listed` to below `changes` tokens.
   int32_t first_copy = 0, listed = 0, changes = 0;
@@ -48,10 +72,10 @@ Plan Plan::make(const Shape& shape, std::span<const int32_t> visible, std::span<
       listed = seen;
       changes = next_change(blocks, seen);
       first_copy = static_cast<int32_t>(plan.copies.size());
+      plan.copies.reserve(plan.copies.size() + blocks.size());
       for (const Block& block : blocks) {
         const Copy& copy = block.copy(seen);
-        plan.copies.push_back(
-            CopyView::of(copy, shape.head_dim, block.first, copy.data, copy.positions));
+        plan.copies.push_back(views.of(block, copy));
         plan.rotates |= copy.tier.k == Format::int4;
       }
     }

@@ -89,8 +89,7 @@ void observe(const Problem& problem, const std::vector<Block>& blocks,
   std::vector<CopyView> copies;
   for (const Block& block : blocks)
     if (block.end() > received.first)
-      copies.push_back(CopyView::of(block.copies[0], problem.shape.head_dim, block.first,
-                                    block.copies[0].data, nullptr));
+      copies.push_back(CopyView::of(block.copies[0], problem.shape.head_dim, block.first));
   ObserveArguments arguments{attend,         problem.shape.tokens, problem.shape.head_dim,
                              received.first, received.count,       received.stride,
                              received.mass};
