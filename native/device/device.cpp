@@ -30,11 +30,14 @@ Implementation& of(ggml_backend_dev_t device) {
 // ---- the backend: one per llama context ----
 
 struct Backend {
+  Backend(Implementation* of_device, ggml_backend_t inner_backend)
+      : device(of_device), inner(inner_backend) {}
+
   Implementation* device;
   ggml_backend_t inner;
   int threads = 0;  // at most so many run our operations
-  attention::cpu::Workspace workspace{};
-  std::optional<CudaContext> cuda{};  // on a GPU
+  attention::cpu::Workspace workspace;
+  std::optional<CudaContext> cuda;  // on a GPU
   ggml_abort_callback aborts = nullptr;
   void* aborts_data = nullptr;
 };
@@ -218,23 +221,30 @@ void backend_set_threads(ggml_backend_t backend, int threads) {
 }
 
 ggml_backend_t device_init_backend(ggml_backend_dev_t device, const char* parameters) {
-  ggml_backend_t inner = ggml_backend_dev_init(of(device).inner, parameters);
+  Implementation& self = of(device);
+  ggml_backend_t inner = ggml_backend_dev_init(self.inner, parameters);
   if (inner == nullptr) return nullptr;
-  const std::lock_guard lock(of(device).mutex);
-  of(device).making_context.insert(std::this_thread::get_id());
+  auto own = std::make_unique<Backend>(&self, inner);
+  try {
+    if (self.launcher != nullptr) own->cuda.emplace(*self.launcher, inner);
+  } catch (const attention::cuda::DriverError& error) {
+    GGML_LOG_ERROR("%s: %s\n", kName, error.what());
+    ggml_backend_free(inner);
+    return nullptr;
+  }
+  const std::lock_guard lock(self.mutex);
+  self.making_context.insert(std::this_thread::get_id());
   ggml_backend_i interface {};
   interface.get_name = backend_name;
   interface.free = backend_free;
   interface.graph_compute = backend_compute;
-  Implementation& self = of(device);
-  auto* backend = new ggml_backend{&kGuid, interface, device, new Backend{&self, inner}};
+  auto* backend = new ggml_backend{&kGuid, interface, device, own.release()};
   if (self.launcher != nullptr) {
     backend->iface.set_tensor_async = backend_set_async;
     backend->iface.get_tensor_async = backend_get_async;
     backend->iface.synchronize = backend_synchronize;
     backend->iface.event_record = backend_record;
     backend->iface.event_wait = backend_wait;
-    of(backend).cuda.emplace(*self.launcher, inner);
   }
   backend_set_threads(backend, GGML_DEFAULT_N_THREADS);  // until the program says how many
   return backend;
@@ -323,12 +333,17 @@ bool prefers_extra_type(ggml_backend_dev_t device, const ggml_tensor* op) {
 
 /// llama.cpp asks for every operation before a context runs its first graph. What attention shows
 /// of a layer lets a saved state be restored into a new context.
-void note_geometry(Implementation& device, const ggml_tensor* op) {
+void note_geometry(const ggml_tensor* op) {
   if (op->op != GGML_OP_FLASH_ATTN_EXT) return;
-  const std::lock_guard lock(device.mutex);
   const auto keys = owned_cache(op->src[1]);
   if (const auto geometry = geometry_of(op); keys && geometry)
     (void)keys->buffer->configure(keys->layer, *geometry);
+}
+
+/// Whether an operation is one of those that we do ourselves, whatever the inner device can.
+bool is_ours(const ggml_tensor* op) {
+  return (op->op == GGML_OP_SET_ROWS && owned_cache(op)) ||
+         (op->op == GGML_OP_FLASH_ATTN_EXT && owned_cache(op->src[1]));
 }
 
 bool device_supports_op(ggml_backend_dev_t device, const ggml_tensor* op) {
@@ -339,7 +354,11 @@ bool device_supports_op(ggml_backend_dev_t device, const ggml_tensor* op) {
                       weights->buffer != nullptr && weights->buffer->size == 0 &&
                       weights->buffer->buft == &of(device).buffer_type;
   if (probes && prefers_extra_type(device, op)) return false;
-  note_geometry(of(device), op);
+  {
+    const std::lock_guard lock(of(device).mutex);
+    note_geometry(op);
+    if (is_ours(op)) return true;
+  }
   return ggml_backend_dev_supports_op(of(device).inner, op);
 }
 

@@ -95,8 +95,14 @@ Result<ggml_backend_dev_t> open_backend(const GpuSearch& search, int driver_vers
     }
     const LogCapture log;
     ggml_backend_reg_t registry = ggml_backend_load(backend.path.c_str());
-    if (registry != nullptr && ggml_backend_reg_dev_count(registry) > 0)
-      return ggml_backend_reg_dev_get(registry, 0);
+    if (registry != nullptr && ggml_backend_reg_dev_count(registry) > 0) {
+      ggml_backend_dev_t device = ggml_backend_reg_dev_get(registry, 0);
+      ggml_backend_dev_props properties;
+      ggml_backend_dev_get_props(device, &properties);
+      if (properties.caps.events) return device;
+      why = backend.path + " was built without events, which order our kernels with its own.";
+      continue;
+    }
     why = backend.path + " does not run here (" + log.errors() + ").";
   }
   return gpu_unavailable(why);
