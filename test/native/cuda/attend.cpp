@@ -223,6 +223,50 @@ TEST_CASE("the attention that tokens receive is what the reference says") {
   }
 }
 
+TEST_CASE("a plan lists what a tile's queries see, once, and splits as far as the GPU has room") {
+  GpuInfo gpu;
+  gpu.processors = 10;
+  gpu.processor_shared_bytes = size_t{100} << 10;
+  // Blocks of 128 tokens; the second is there in two forms, the later one from 300 tokens on.
+  std::vector<Block> blocks(4);
+  for (int i = 0; i < 4; i++) {
+    Block& block = blocks[static_cast<size_t>(i)];
+    block.first = 128 * i;
+    block.tokens = 128;
+    block.count = 1;
+    block.copies[0] = {.tier = {}, .capacity = 128, .tokens = 128};
+  }
+  blocks[1].count = 2;
+  blocks[1].copies[1] = {.tier = test::kInt8, .capacity = 128, .tokens = 128, .from = 300};
+
+  // 40 queries of 2 heads each, which see 280 to 319 tokens.
+  std::vector<int32_t> visible;
+  for (int i = 0; i < 40; i++) visible.push_back(280 + i);
+  const Shape shape{40, 4, 2, 64};
+  const Plan plan = Plan::make(shape, visible, blocks, gpu);
+  CHECK(std::string(plan.kernel.name) == "prefill_64");
+  REQUIRE(plan.tiles.size() == 2);
+  const auto [first, second] = std::pair{plan.tiles[0], plan.tiles[1]};
+  CHECK((first.first_row == 0 && first.rows == 2 * 20 && first.first_copy == 0));
+  CHECK((second.first_row == 40 && second.rows == 2 * 20 && second.first_copy == 4));
+  CHECK((first.copies == 3 && second.copies == 3));  // the fourth is behind what they see
+  CHECK(plan.copies[1].tier == Tier{});
+  CHECK(plan.copies[5].tier == test::kInt8);
+  CHECK_FALSE(plan.rotates);
+  CHECK(plan.splits == 1);  // of so few blocks
+
+  // One query over a long cache: as many parts as all thread blocks that are resident can take.
+  std::vector<Block> many(400, blocks[0]);
+  for (int i = 0; i < 400; i++) many[static_cast<size_t>(i)].first = 128 * i;
+  const int32_t all = 400 * 128;
+  const Plan decode = Plan::make({1, 4, 2, 64}, {&all, 1}, many, gpu);
+  CHECK(std::string(decode.kernel.name) == "decode_64");
+  CHECK(decode.splits * 2 <= 10 * decode.kernel.resident);
+  CHECK(decode.splits > 5);
+  CHECK(decode.partial_floats() ==
+        static_cast<size_t>(2 * decode.splits * decode.kernel.partial_floats));
+}
+
 TEST_CASE("what threads of attention share is ordered by barriers") {  // for the thread sanitizer
   Fixture fixture({.shape = {1, 4, 2, 64}, .past = 290, .window = 0, .tier = kInt4}, 3);
   std::vector<float> expected;
