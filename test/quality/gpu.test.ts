@@ -1,11 +1,13 @@
 /** The addon, and what is above it, on an emulated GPU: sizes are small, since every thread of it is run in turn. */
 import assert from 'node:assert/strict';
 import { before, describe, it } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { measureGpu } from '../../bench/gpuSpeed.ts';
 import { anyTokens, loadEngine, ours, stock } from '../../bench/engine.ts';
 import { Predictions } from '../../bench/divergence.ts';
 import type { Row } from '../../bench/harness.ts';
 import type { CacheOptions } from '../../sidecar/engine/addon.ts';
+import { failureOf } from '../../sidecar/engine/failure.ts';
 import { loadAddon, type LoadedAddon } from '../../sidecar/engine/load.ts';
 import { buildEmulatedAddon } from '../../scripts/build.mjs';
 import { bundledModel } from '../fixtures/models/generate.ts';
@@ -74,6 +76,32 @@ describe('the addon on an emulated GPU', { skip }, () => {
     } finally {
       await onGpu.close();
       await onCpu.close();
+    }
+  });
+
+  it('stops where it is told to, and goes on from what it had', async () => {
+    const engine = await load({ policy: 'selective' }, { gpu });
+    try {
+      const tokens = anyTokens(400);
+      for (const delay of [0, 5, 50]) {
+        await engine.truncate(0);
+        await engine.evaluate(tokens.subarray(0, 50), 'last').result;
+        const job = engine.evaluate(tokens.subarray(50), 'last');
+        const outcome = job.result.then(
+          () => 'done',
+          (error: unknown) => failureOf(error).code,
+        );
+        await sleep(delay);
+        job.abort();
+        const how = await outcome;
+        assert.ok(how === 'done' || how === 'ABORTED', how);
+        assert.equal(engine.stats().tokens, how === 'done' ? 400 : 50);
+      }
+      await engine.truncate(0);
+      await engine.evaluate(tokens.subarray(0, 100), 'last').result;
+      assert.equal(engine.stats().tokens, 100);
+    } finally {
+      await engine.close();
     }
   });
 

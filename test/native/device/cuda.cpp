@@ -3,6 +3,8 @@
 #include "../cache/policies.h"
 #include "../stand_in/cuda_device.h"
 #include "attention/cuda/emulator/kernels.h"
+#include "attention/format/format.h"
+#include "cache/gpu_memory.h"
 #include "host.h"
 
 using namespace sightline;
@@ -72,6 +74,58 @@ TEST_CASE("a GPU gives what the CPU gives, whatever the policy") {
     CHECK(append(40) < kTolerance);
     CHECK(gpu.device.cache().account() == cpu.cache().account());
   }
+}
+
+TEST_CASE("a copy brought to a GPU comes back as it was, from wherever it was moved to") {
+  constexpr cache::Geometry kGeometry{2, 80};
+  emulator::EmulatedGpu gpu({.seed = 3, .memory_bytes = 64 << 20, .kernels = emulator::kernels()});
+  attention::cuda::Launcher launcher({&gpu.driver(), 0, emulator::kEmulatedImages});
+  cache::GpuMemory memory(launcher);
+  cache::Pool pool(0, memory);
+  for (const char* name : {"fp16", "fp8", "int8", "k8v4", "int4", "k4v2"}) {
+    CAPTURE(std::string(name));
+    attention::Copy copy{.tier = *attention::tier_named(name), .capacity = 128, .tokens = 128};
+    std::vector<std::byte> bytes(cache::slot_bytes(kGeometry, copy));
+    for (size_t i = 0; i < bytes.size(); i++) bytes[i] = static_cast<std::byte>(i * 31 % 251);
+    copy.data = bytes.data();
+
+    std::byte* slot = pool.allocate(bytes.size());
+    std::byte* other = pool.allocate(bytes.size());
+    REQUIRE((slot != nullptr && other != nullptr));
+    memory.bring(kGeometry, copy, slot);
+    memory.copy(other, slot, bytes.size());
+    pool.release(slot, bytes.size());
+    std::vector<std::byte> room;
+    const attention::Copy back =
+        memory.local(kGeometry, cache::moved_to(kGeometry, copy, other), room);
+    CHECK(std::equal(bytes.begin(), bytes.end(), back.data));
+    pool.release(other, bytes.size());
+  }
+  CHECK(pool.reserved() == 0);
+  CHECK(memory.take(size_t{1} << 30) == nullptr);  // more than there is
+}
+
+TEST_CASE("sequences of a GPU share blocks until one appends to them") {
+  GpuDevice gpu(kFull);
+  Host host(gpu.device.handle());
+  REQUIRE(host.append(0, 200) == GGML_STATUS_SUCCESS);
+  const auto fork = gpu.device.cache().fork();
+  const auto rows = [&](const cache::Sequence& sequence) {
+    std::vector<std::byte> all, room;
+    const cache::Geometry geometry = sequence.layer(0).geometry();
+    for (const attention::Block& block : sequence.blocks(0)) {
+      const attention::Copy local = sequence.memory().local(geometry, block.copies[0], room);
+      all.insert(all.end(), local.data, local.data + cache::slot_bytes(geometry, local));
+    }
+    return all;
+  };
+  const auto before = rows(*fork);
+  CHECK(rows(gpu.device.cache()) == before);
+  CHECK(fork->shared_bytes() == fork->account().bytes());
+  REQUIRE(host.append(200, 3) == GGML_STATUS_SUCCESS);
+  CHECK(fork->shared_bytes() < fork->account().bytes());
+  CHECK(rows(*fork) == before);
+  CHECK(rows(gpu.device.cache()) != before);
 }
 
 TEST_CASE("a step only fills queues: the program waits for nothing in it") {
