@@ -50,7 +50,7 @@ const compile = (nvcc, source, options) =>
   execute(nvcc, [
     ...['-std=c++20', '--expt-relaxed-constexpr', '-O3', '-Werror=all-warnings'],
     ...['-I', at('native'), ...sourceOptions[source], ...options],
-    at('native/attention/cuda', `${source}.cu`),
+    at('native/attention/cuda/kernels', `${source}.cu`),
   ]);
 
 async function compileCubin(nvcc, source, architecture) {

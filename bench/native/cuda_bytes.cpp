@@ -3,9 +3,9 @@
 #include <stdexcept>
 #include <vector>
 
-#include "attention/cuda/attend.h"
 #include "attention/cuda/emulator/kernels.h"
 #include "attention/cuda/emulator/machine.h"
+#include "attention/cuda/kernels/attend.h"
 #include "attention/format/format.h"
 #include "bench.h"
 

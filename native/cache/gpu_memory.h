@@ -1,5 +1,5 @@
 #pragma once
-// Slots in the memory of a GPU, in the layouts of its kernels (attention/cuda/panels.h).
+// Slots in the memory of a GPU, in the layouts of its kernels (attention/cuda/kernels/panels.h).
 
 #include "attention/cuda/launcher.h"
 #include "attention/cuda/upload.h"

@@ -5,9 +5,9 @@
 #include <optional>
 #include <span>
 
-#include "attention/cuda/append.h"
 #include "attention/cuda/gpu.h"
-#include "attention/cuda/observe.h"
+#include "attention/cuda/kernels/append.h"
+#include "attention/cuda/kernels/observe.h"
 #include "attention/cuda/plan.h"
 #include "attention/cuda/recode.h"
 

@@ -7,8 +7,8 @@
 #include <vector>
 
 #include "attention/attention.h"
-#include "attention/cuda/attend.h"
 #include "attention/cuda/gpu.h"
+#include "attention/cuda/kernels/attend.h"
 
 namespace sightline::attention::cuda {
 

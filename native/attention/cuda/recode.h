@@ -4,8 +4,8 @@
 #include <cstdint>
 #include <vector>
 
-#include "attention/cuda/code.h"
-#include "attention/cuda/restore.h"
+#include "attention/cuda/kernels/code.h"
+#include "attention/cuda/kernels/restore.h"
 
 namespace sightline::attention::cuda {
 

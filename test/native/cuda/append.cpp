@@ -1,4 +1,4 @@
-#include "attention/cuda/append.h"
+#include "attention/cuda/kernels/append.h"
 
 #include <doctest/doctest.h>
 

@@ -3,12 +3,12 @@
 
 #include <span>
 
-#include "attention/cuda/append.h"
-#include "attention/cuda/arguments.h"
-#include "attention/cuda/code.h"
 #include "attention/cuda/emulator/driver.h"
-#include "attention/cuda/observe.h"
-#include "attention/cuda/restore.h"
+#include "attention/cuda/kernels/append.h"
+#include "attention/cuda/kernels/arguments.h"
+#include "attention/cuda/kernels/code.h"
+#include "attention/cuda/kernels/observe.h"
+#include "attention/cuda/kernels/restore.h"
 
 extern "C" {
 void append_rows(const sightline::attention::cuda::AppendArguments& arguments);

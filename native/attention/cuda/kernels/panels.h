@@ -18,7 +18,7 @@
 #include <cstdint>
 
 #include "attention/block.h"
-#include "attention/cuda/device.h"
+#include "attention/cuda/kernels/device.h"
 #include "attention/format/access.h"
 
 namespace sightline::attention::cuda {

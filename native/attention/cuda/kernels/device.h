@@ -3,7 +3,7 @@
 // CUDA but this.
 
 #if defined(__CUDACC__)
-#include "attention/cuda/instructions.h"
+#include "attention/cuda/kernels/instructions.h"
 #else
 #include "attention/cuda/emulator/device.h"
 #endif

@@ -2,10 +2,10 @@
 // blocks that are cut, that lose tokens, or that pass from one coded form to another. Compiled
 // without contraction of products and sums, which the CPU's decoders do not have either.
 
-#include "attention/cuda/device.h"
-#include "attention/cuda/panels.h"
-#include "attention/cuda/restore.h"
-#include "attention/cuda/rotate.h"
+#include "attention/cuda/kernels/device.h"
+#include "attention/cuda/kernels/panels.h"
+#include "attention/cuda/kernels/restore.h"
+#include "attention/cuda/kernels/rotate.h"
 #include "attention/format/affine.h"
 #include "attention/format/fp8.h"
 #include "attention/format/int2.h"

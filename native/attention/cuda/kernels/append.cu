@@ -2,9 +2,9 @@
 // largest one, as on the CPU (format/fp16.h). Values up to the end of the last granule of tokens
 // become zeros: a product takes whole granules, and what is there from before may be a NaN.
 
-#include "attention/cuda/append.h"
-#include "attention/cuda/device.h"
-#include "attention/cuda/panels.h"
+#include "attention/cuda/kernels/append.h"
+#include "attention/cuda/kernels/device.h"
+#include "attention/cuda/kernels/panels.h"
 #include "attention/half.h"
 
 namespace sightline::attention::cuda {

@@ -1,8 +1,8 @@
 #pragma once
 // One warp's rows, and the products that its lanes make together.
 
-#include "attention/cuda/eight.h"
-#include "attention/cuda/feed.h"
+#include "attention/cuda/kernels/eight.h"
+#include "attention/cuda/kernels/feed.h"
 #include "attention/format/fp8.h"
 
 namespace sightline::attention::cuda {

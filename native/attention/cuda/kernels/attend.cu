@@ -11,11 +11,11 @@
 
 #include <limits>
 
-#include "attention/cuda/attend.h"
-#include "attention/cuda/device.h"
-#include "attention/cuda/feed.h"
-#include "attention/cuda/rotate.h"
-#include "attention/cuda/warp.h"
+#include "attention/cuda/kernels/attend.h"
+#include "attention/cuda/kernels/device.h"
+#include "attention/cuda/kernels/feed.h"
+#include "attention/cuda/kernels/rotate.h"
+#include "attention/cuda/kernels/warp.h"
 
 namespace sightline::attention::cuda {
 namespace {

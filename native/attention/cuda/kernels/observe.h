@@ -5,7 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "attention/cuda/arguments.h"
+#include "attention/cuda/kernels/arguments.h"
 
 namespace sightline::attention::cuda {
 

@@ -3,7 +3,7 @@
 
 #include <cstdint>
 
-#include "attention/cuda/device.h"
+#include "attention/cuda/kernels/device.h"
 
 namespace sightline::attention::cuda {
 

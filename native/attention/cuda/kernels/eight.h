@@ -4,10 +4,10 @@
 
 #include <limits>
 
-#include "attention/cuda/arguments.h"
-#include "attention/cuda/attend.h"
-#include "attention/cuda/lane.h"
-#include "attention/cuda/panels.h"
+#include "attention/cuda/kernels/arguments.h"
+#include "attention/cuda/kernels/attend.h"
+#include "attention/cuda/kernels/lane.h"
+#include "attention/cuda/kernels/panels.h"
 #include "attention/format/int2.h"
 #include "attention/format/int4.h"
 #include "attention/format/int8.h"

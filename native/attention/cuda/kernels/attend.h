@@ -4,7 +4,7 @@
 // share its rows, and split the cache. `prefill` is for many: they share the cache's tiles, and
 // split the rows.
 
-#include "attention/cuda/arguments.h"
+#include "attention/cuda/kernels/arguments.h"
 #include "attention/format/access.h"
 #include "attention/format/int2.h"
 

@@ -2,10 +2,10 @@
 // copies them where they have it.
 // Compiled without contraction of products and sums, which the CPU's encoders do not have either.
 
-#include "attention/cuda/code.h"
-#include "attention/cuda/device.h"
-#include "attention/cuda/panels.h"
-#include "attention/cuda/rotate.h"
+#include "attention/cuda/kernels/code.h"
+#include "attention/cuda/kernels/device.h"
+#include "attention/cuda/kernels/panels.h"
+#include "attention/cuda/kernels/rotate.h"
 #include "attention/format/affine.h"
 #include "attention/format/fp8.h"
 #include "attention/format/int2.h"

@@ -1,7 +1,7 @@
 #pragma once
 // `rotate` (format/rotation.h) of many rows by a block of threads: every stage over all of them.
 
-#include "attention/cuda/device.h"
+#include "attention/cuda/kernels/device.h"
 #include "attention/format/rotation.h"
 
 namespace sightline::attention::cuda {

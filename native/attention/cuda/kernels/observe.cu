@@ -2,9 +2,9 @@
 // that are not coded yet. Attention itself has left every row's softmax state; here the logits are
 // computed once more.
 
-#include "attention/cuda/device.h"
-#include "attention/cuda/observe.h"
-#include "attention/cuda/panels.h"
+#include "attention/cuda/kernels/device.h"
+#include "attention/cuda/kernels/observe.h"
+#include "attention/cuda/kernels/panels.h"
 #include "attention/format/format.h"
 
 namespace sightline::attention::cuda {

@@ -3,9 +3,9 @@
 // filled ahead of use by asynchronous copies. A tile is 16 tokens; keys and values of it come one
 // after the other, those of 16-bit formats in two parts each.
 
-#include "attention/cuda/attend.h"
-#include "attention/cuda/device.h"
-#include "attention/cuda/panels.h"
+#include "attention/cuda/kernels/attend.h"
+#include "attention/cuda/kernels/device.h"
+#include "attention/cuda/kernels/panels.h"
 #include "attention/format/int4.h"
 #include "attention/format/int8.h"
 

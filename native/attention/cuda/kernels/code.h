@@ -5,7 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "attention/cuda/slice.h"
+#include "attention/cuda/kernels/slice.h"
 
 namespace sightline::attention::cuda {
 
