@@ -10,8 +10,8 @@ void Upload::start(size_t bytes) {
   const size_t room = room_for<std::byte>(bytes + bytes / 2);
   pinned_.reset();
   memory_.reset();
-  pinned_.emplace(gpu_, room);
   memory_.emplace(gpu_, room);
+  pinned_.emplace(gpu_, room);  // last: where it is there, both are
 }
 
 void Upload::send(Stream& stream) {

@@ -9,6 +9,7 @@
 #include "attention/cuda/emulator/device.h"
 #include "attention/cuda/emulator/driver.h"
 #include "attention/cuda/gpu.h"
+#include "attention/cuda/upload.h"
 
 using namespace sightline::attention::cuda;
 using emulator::EmulatedGpu;
@@ -120,6 +121,22 @@ TEST_CASE("a forgotten event shows in some order of the streams") {
     if (bench.read(bench.first)[1] != 8) differs = true;
   }
   CHECK(differs);
+}
+
+TEST_CASE("an upload that found no memory leaves room for the next one") {
+  Bench bench(0);
+  Upload upload(bench.gpu);
+  const std::vector<int> values = counted();
+  for (const size_t room : {size_t{4096}, size_t{2} << 20, size_t{4096}}) {
+    CAPTURE(room);
+    const bool fits = room <= 4096;
+    CHECK(status_of([&] { upload.start(room); }) == (fits ? kSuccess : kOutOfMemory));
+    if (!fits) continue;
+    const int* there = upload.put(std::span<const int>(values));
+    upload.send(bench.first);
+    bench.first.synchronize();
+    CHECK(std::equal(values.begin(), values.end(), there));
+  }
 }
 
 TEST_CASE("what the driver refuses is told with its name") {
