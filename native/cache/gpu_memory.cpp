@@ -16,8 +16,6 @@ namespace {
 // What the driver takes of the GPU at once.
 constexpr size_t kGranuleBytes = size_t{2} << 20;
 
-cuda::DevicePointer address(const std::byte* place) { return reinterpret_cast<uintptr_t>(place); }
-
 /// Each KV head's part of a copy, by turns.
 template <typename Convert>
 void each_part(Geometry geometry, const Copy& copy, std::byte* data, const Convert& convert) {
@@ -57,22 +55,18 @@ std::byte* GpuMemory::take(size_t bytes) {
 
 void GpuMemory::give(std::byte* pages, size_t) {
   const cuda::Gpu::Current current(launcher_.gpu());
-  launcher_.gpu().driver().free(address(pages));  // of a lost GPU it is gone anyway
+  // Of a lost GPU it is gone anyway.
+  launcher_.gpu().driver().free(reinterpret_cast<uintptr_t>(pages));
 }
 
 void GpuMemory::copy(std::byte* to, const std::byte* from, size_t bytes) {
   const cuda::Gpu::Current current(launcher_.gpu());
-  const cuda::Driver& driver = launcher_.gpu().driver();
-  cuda::check(driver,
-              driver.copy_on_device(address(to), address(from), bytes, launcher_.stream().handle()),
-              "moving a block");
+  launcher_.stream().copy(to, from, bytes);
 }
 
 void GpuMemory::write(std::byte* to, const void* from, size_t bytes) {
   const cuda::Gpu::Current current(launcher_.gpu());
-  const cuda::Driver& driver = launcher_.gpu().driver();
-  cuda::check(driver, driver.copy_to_device(address(to), from, bytes, launcher_.stream().handle()),
-              "writing to the GPU");
+  launcher_.stream().send(to, from, bytes);
 }
 
 void GpuMemory::recode(Geometry geometry, int32_t first, const Copy& from, const Copy& to) {
@@ -86,8 +80,8 @@ void GpuMemory::recode(Geometry geometry, int32_t first, const Copy& from, const
   const auto* restores = upload_->put(std::span(jobs.restores()));
   const auto* codes = upload_->put(std::span(jobs.codes()));
   upload_->send(launcher_.stream());
-  launcher_.restore(restores, jobs.restores().size(), geometry.head_dim);
-  launcher_.code(codes, jobs.codes().size(), geometry.head_dim);
+  launcher_.recode({restores, jobs.restores().size()}, {codes, jobs.codes().size()},
+                   geometry.head_dim);
 }
 
 void GpuMemory::bring(Geometry geometry, const Copy& copy, std::byte* slot) {
@@ -99,12 +93,8 @@ void GpuMemory::bring(Geometry geometry, const Copy& copy, std::byte* slot) {
 Copy GpuMemory::local(Geometry geometry, const Copy& copy, std::vector<std::byte>& room) {
   if (copy.data == nullptr) return copy;
   const cuda::Gpu::Current current(launcher_.gpu());
-  const cuda::Driver& driver = launcher_.gpu().driver();
   room.resize(slot_bytes(geometry, copy));
-  cuda::check(driver,
-              driver.copy_to_host(room.data(), address(copy.data), room.size(),
-                                  launcher_.stream().handle()),
-              "reading from the GPU");
+  launcher_.stream().fetch(room.data(), copy.data, room.size());
   launcher_.stream().synchronize();
   each_part(geometry, copy, room.data(), cuda::from_words);
   return moved_to(geometry, copy, room.data());

@@ -89,12 +89,13 @@ CudaContext::~CudaContext() {
   for (auto* scratch : scratches()) scratch->reset();
 }
 
-std::vector<GraphPiece>& CudaContext::pieces(ggml_cgraph* graph, const std::vector<bool>& is_ours) {
+std::vector<GraphPiece>& CudaContext::pieces(
+    ggml_cgraph* graph, const std::function<bool(const ggml_tensor*)>& is_ours) {
   if (graph->uid != 0 && graph->uid == graph_uid_) return pieces_;
   graph_uid_ = graph->uid;
   pieces_.clear();
   for (int i = 0; i < graph->n_nodes; i++) {
-    const bool ours = is_ours[static_cast<size_t>(i)];
+    const bool ours = is_ours(graph->nodes[i]);
     // Views compute nothing: they stay with what they are among.
     const bool joins =
         !pieces_.empty() && (ours == pieces_.back().ours || is_view(graph->nodes[i]));
@@ -115,15 +116,11 @@ std::vector<GraphPiece>& CudaContext::pieces(ggml_cgraph* graph, const std::vect
 CudaRun::CudaRun(CudaContext& context, const Step& step, ggml_cgraph* graph)
     : context_(context), graph_(graph) {
   const cuda::Gpu::Current current(context_.launcher_.gpu());
-  std::set<const ggml_tensor*> nodes;
-  for (const AppendNode& append : step.appends()) nodes.insert(append.node);
-  for (const auto& attention : step.attentions()) nodes.insert(attention->node);
-  std::vector<bool> is_ours(static_cast<size_t>(graph->n_nodes));
-  for (int i = 0; i < graph->n_nodes; i++)
-    is_ours[static_cast<size_t>(i)] = nodes.contains(graph->nodes[i]);
-  pieces_ = &context_.pieces(graph, is_ours);
   plan_appends(step);
   plan_attentions(step);
+  pieces_ = &context_.pieces(graph, [&](const ggml_tensor* node) {
+    return append_of_.contains(node) || attend_of_.contains(node);
+  });
   reserve_scratch();
   send();
 }
@@ -290,13 +287,7 @@ void CudaRun::fetch_masses() {
   for (const Attend& attend : attends_) {
     if (attend.observed.empty()) continue;
     const attention::Problem& problem = attend.node->problem;
-    const auto from =
-        static_cast<cuda::DevicePointer>(reinterpret_cast<uintptr_t>(attend.observation.mass));
-    const cuda::Driver& driver = launcher.gpu().driver();
-    cuda::check(driver,
-                driver.copy_to_host(problem.received.mass, from, mass_bytes(problem),
-                                    launcher.stream().handle()),
-                "reading from the GPU");
+    launcher.stream().fetch(problem.received.mass, attend.observation.mass, mass_bytes(problem));
     any = true;
   }
   if (any) launcher.stream().synchronize();
@@ -344,11 +335,9 @@ void CudaRun::append(Append& append, bool keys, bool values) {
   launcher.append(append.arguments, append.geometry.kv_heads, append.segments.size(), sides);
   append.stored += sides;
   if (append.stored < 2) return;
-  for (const Recoding& recoding : append.recodings) {
-    const int head_dim = append.geometry.head_dim;
-    launcher.restore(recoding.restores, recoding.jobs.restores().size(), head_dim);
-    launcher.code(recoding.codes, recoding.jobs.codes().size(), head_dim);
-  }
+  for (const Recoding& recoding : append.recodings)
+    launcher.recode({recoding.restores, recoding.jobs.restores().size()},
+                    {recoding.codes, recoding.jobs.codes().size()}, append.geometry.head_dim);
 }
 
 }  // namespace sightline::device

@@ -37,8 +37,9 @@ class CudaContext {
   ~CudaContext();
 
   /// The graph in pieces: the same ones, with the same ids, as long as the graph is the same, so
-  /// that ggml's CUDA graphs of them stay valid. `is_ours` tells of each node.
-  std::vector<GraphPiece>& pieces(ggml_cgraph* graph, const std::vector<bool>& is_ours);
+  /// that ggml's CUDA graphs of them stay valid. `is_ours` tells of a node.
+  std::vector<GraphPiece>& pieces(ggml_cgraph* graph,
+                                  const std::function<bool(const ggml_tensor*)>& is_ours);
 
  private:
   friend class CudaRun;
@@ -76,7 +77,7 @@ class CudaRun {
   /// Jobs that do not depend on each other.
   struct Recoding {
     attention::cuda::RecodeJobs jobs;
-    const attention::cuda::RestoreJob* restores = nullptr;
+    const attention::cuda::RestoreJob* restores = nullptr;  // where they are sent to
     const attention::cuda::CodeJob* codes = nullptr;
   };
   /// A layer's rows, keys and values.

@@ -468,11 +468,6 @@ std::string_view Device::kernel_name() const {
 }
 const std::string& Device::failure_text() const { return implementation_->failure_text; }
 
-const attention::cuda::GpuInfo* Device::gpu() const {
-  const auto& launcher = implementation_->launcher;
-  return launcher != nullptr ? &launcher->gpu().info() : nullptr;
-}
-
 attention::cuda::GpuMemory Device::gpu_memory() const {
   const attention::cuda::Gpu& gpu = implementation_->launcher->gpu();
   const attention::cuda::Gpu::Current current(gpu);

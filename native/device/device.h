@@ -81,8 +81,7 @@ class Device {
   Failure failure() const;
   /// What the driver said, where the last graph failed by it.
   const std::string& failure_text() const;
-  /// The GPU and its memory; null on the CPU.
-  const attention::cuda::GpuInfo* gpu() const;
+  /// The GPU's; not on the CPU.
   attention::cuda::GpuMemory gpu_memory() const;
   /// The layers whose cache is ours; complete once the context is made.
   int owned_layers() const;

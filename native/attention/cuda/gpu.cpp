@@ -8,6 +8,8 @@ namespace {
 // What a block may have of dynamic shared memory without asking (CUDA C++ Programming Guide).
 constexpr size_t kUsualSharedBytes = size_t{48} << 10;
 
+DevicePointer pointer_to(const void* memory) { return reinterpret_cast<uintptr_t>(memory); }
+
 std::string text_of(const Driver& driver, DriverStatus status) {
   const char* name = nullptr;
   if (driver.error_name(status, &name) != kSuccess || name == nullptr) name = "unknown error";
@@ -70,6 +72,25 @@ void Stream::wait_for(EventHandle* event) {
 
 void Stream::record(EventHandle* event) {
   check(driver_, driver_.record_event(event, handle_), "recording an event");
+}
+
+void Stream::send(void* to, const void* from, size_t bytes) {
+  check(driver_, driver_.copy_to_device(pointer_to(to), from, bytes, handle_),
+        "writing to the GPU");
+}
+
+void Stream::fetch(void* to, const void* from, size_t bytes) {
+  check(driver_, driver_.copy_to_host(to, pointer_to(from), bytes, handle_),
+        "reading from the GPU");
+}
+
+void Stream::copy(void* to, const void* from, size_t bytes) {
+  check(driver_, driver_.copy_on_device(pointer_to(to), pointer_to(from), bytes, handle_),
+        "moving a block");
+}
+
+void Stream::clear(void* to, size_t bytes) {
+  check(driver_, driver_.fill(pointer_to(to), 0, bytes, handle_), "clearing memory of the GPU");
 }
 
 void Stream::synchronize() {

@@ -85,6 +85,14 @@ class Stream {
   StreamHandle* handle() const { return handle_; }
   void wait_for(EventHandle* event);
   void record(EventHandle* event);
+
+  // Bytes to the GPU, from it, and on it. What is sent from pinned memory has to stay there until
+  // it has arrived.
+  void send(void* to, const void* from, size_t bytes);
+  void fetch(void* to, const void* from, size_t bytes);
+  void copy(void* to, const void* from, size_t bytes);
+  void clear(void* to, size_t bytes);
+
   /// Until everything has been done. Only at the end of a step, never inside.
   void synchronize();
 

@@ -30,24 +30,22 @@ void Launcher::append(const AppendArguments& arguments, int kv_heads, size_t seg
                    arguments, *stream_);
 }
 
-void Launcher::restore(const RestoreJob* jobs, size_t count, int head_dim) {
-  if (count == 0) return;
-  kernels_->launch("restore_blocks",
+template <typename Arguments>
+void Launcher::launch_slices(const char* name, size_t jobs, int head_dim,
+                             const Arguments& arguments) {
+  if (jobs == 0) return;
+  kernels_->launch(name,
                    {.grid_x = kSlices,
-                    .grid_y = static_cast<unsigned>(count),
+                    .grid_y = static_cast<unsigned>(jobs),
                     .threads = kSliceThreads,
                     .shared_bytes = slice_shared_bytes(head_dim)},
-                   RestoreArguments{jobs}, *stream_);
+                   arguments, *stream_);
 }
 
-void Launcher::code(const CodeJob* jobs, size_t count, int head_dim) {
-  if (count == 0) return;
-  kernels_->launch("code_blocks",
-                   {.grid_x = kSlices,
-                    .grid_y = static_cast<unsigned>(count),
-                    .threads = kSliceThreads,
-                    .shared_bytes = slice_shared_bytes(head_dim)},
-                   CodeArguments{jobs}, *stream_);
+void Launcher::recode(std::span<const RestoreJob> restores, std::span<const CodeJob> codes,
+                      int head_dim) {
+  launch_slices("restore_blocks", restores.size(), head_dim, RestoreArguments{restores.data()});
+  launch_slices("code_blocks", codes.size(), head_dim, CodeArguments{codes.data()});
 }
 
 void Launcher::attend(const Plan& plan, const AttendArguments& arguments) {
@@ -67,9 +65,7 @@ std::byte* Scratch::reserve(size_t bytes, Stream& stream) {
   if (!memory_ || memory_->bytes() < bytes) {
     memory_.reset();  // waits for who still uses it
     memory_.emplace(gpu_, std::max(bytes + bytes / 2, kLeastScratch));
-    const Driver& driver = gpu_.driver();
-    check(driver, driver.fill(memory_->at(), 0, memory_->bytes(), stream.handle()),
-          "clearing memory of the GPU");
+    stream.clear(memory_->data(), memory_->bytes());
   }
   return memory_->data();
 }

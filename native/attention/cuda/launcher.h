@@ -34,14 +34,17 @@ class Launcher {
 
   // Lists are in GPU memory.
   void append(const AppendArguments& arguments, int kv_heads, size_t segments, int sides);
-  void restore(const RestoreJob* jobs, size_t count, int head_dim);
-  void code(const CodeJob* jobs, size_t count, int head_dim);
+  /// All restoring, then all coding.
+  void recode(std::span<const RestoreJob> restores, std::span<const CodeJob> codes, int head_dim);
   /// `arguments` say where the plan's lists are.
   void attend(const Plan& plan, const AttendArguments& arguments);
   /// `blocks`: those that ObserveArguments::attend.copies has.
   void observe(const ObserveArguments& arguments, size_t blocks);
 
  private:
+  template <typename Arguments>
+  void launch_slices(const char* name, size_t jobs, int head_dim, const Arguments& arguments);
+
   Gpu gpu_;
   std::optional<Stream> stream_;
   std::optional<Kernels> kernels_;

@@ -16,9 +16,7 @@ void Upload::start(size_t bytes) {
 
 void Upload::send(Stream& stream) {
   if (used_ == 0) return;
-  const Driver& driver = gpu_.driver();
-  check(driver, driver.copy_to_device(memory_->at(), pinned_->data(), used_, stream.handle()),
-        "sending to the GPU");
+  stream.send(memory_->data(), pinned_->data(), used_);
   stream.record(sent_.handle());
 }
 

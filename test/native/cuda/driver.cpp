@@ -2,6 +2,7 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <numeric>
 #include <optional>
 #include <vector>
@@ -61,16 +62,11 @@ struct Bench {
                    Scale{reinterpret_cast<int*>(memory.at()), factor, addend}, stream);
   }
   void write(const std::vector<int>& values, Stream& stream) {
-    const Driver& driver = gpu.driver();
-    check(driver,
-          driver.copy_to_device(memory.at(), values.data(), memory.bytes(), stream.handle()),
-          "writing");
+    stream.send(memory.data(), values.data(), memory.bytes());
   }
   std::vector<int> read(Stream& stream) {
     std::vector<int> values(kCount);
-    const Driver& driver = gpu.driver();
-    check(driver, driver.copy_to_host(values.data(), memory.at(), memory.bytes(), stream.handle()),
-          "reading");
+    stream.fetch(values.data(), memory.data(), memory.bytes());
     stream.synchronize();
     return values;
   }

@@ -11,7 +11,7 @@ namespace sightline::attention::cuda {
 
 /// One KV head's keys or values, both in the layouts of panels.h.
 struct CodeJob {
-  const std::byte* halves;  // fp16
+  const std::byte* halves;  // fp16, or what is copied
   std::byte* coded;
   int32_t head_dim;
   int32_t capacity;  // of both
