@@ -1,5 +1,4 @@
 import {
-  CancellationError,
   commands,
   MarkdownString,
   ProgressLocation,
@@ -16,6 +15,8 @@ import {
   CloseAction,
   DidChangeConfigurationNotification,
   ErrorAction,
+  LSPErrorCodes,
+  ResponseError,
   State,
   WorkDoneProgress,
   type CloseHandlerResult,
@@ -185,7 +186,7 @@ export class Ctx {
       await commands.executeCommand('sightline.restart');
       void window.showInformationMessage(done);
     } catch (error) {
-      if (error instanceof CancellationError) return;
+      if (error instanceof ResponseError && error.code === LSPErrorCodes.RequestCancelled) return;
       const message = error instanceof Error ? error.message : String(error);
       void this.#offer(window.showErrorMessage(message, 'Show Log'));
     }
