@@ -49,10 +49,8 @@ const json = (value: unknown): string => `\`\`\`json\n${JSON.stringify(value, nu
 async function engineRows({ loadAddon }: Diagnosed): Promise<Row[]> {
   const loaded = loadAddon();
   if (!loaded.ok) return [['Engine', describeFailure(loaded.error)]];
-  const engine: Row = [
-    'Engine',
-    `llama.cpp ${loaded.value.addon.release.loaded}, ${loaded.value.path}`,
-  ];
+  const { release: llamaCpp, path } = loaded.value;
+  const engine: Row = ['Engine', `llama.cpp ${llamaCpp}, ${path}`];
   const seen = await seeGpu(loadAddon);
   if (!seen.ok) return [engine, ['GPU', describeFailure(seen.error)]];
   const { name, capability, freeBytes, totalBytes, cuda, compilesKernels } = seen.value;

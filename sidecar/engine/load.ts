@@ -15,6 +15,8 @@ export interface LoadedAddon {
   readonly path: string;
   /** Folder of the prebuilt llama.cpp libraries: they lie beside the addon. */
   readonly librariesPath: string;
+  /** Of llama.cpp. */
+  readonly release: string;
 }
 
 /** The folder of package.json, above both the sources and the bundle. */
@@ -64,5 +66,5 @@ export function loadAddon(
       message: `Sightline was built for llama.cpp ${built}, but the libraries in ${dirname(path)} are ${loaded}. Run "npm run build", or reinstall the extension.`,
     });
   }
-  return succeed({ addon, path, librariesPath: dirname(path) });
+  return succeed({ addon, path, librariesPath: dirname(path), release: loaded });
 }

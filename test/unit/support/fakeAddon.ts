@@ -108,7 +108,8 @@ export class FakeAddon implements Addon {
 
   /** As `loadAddon` gives it. */
   get loaded(): LoadedAddon {
-    return { addon: this, path: fileURLToPath(import.meta.url), librariesPath: '/libraries' };
+    const path = fileURLToPath(import.meta.url);
+    return { addon: this, path, librariesPath: '/libraries', release: this.release.loaded };
   }
 
   gpu(): Promise<Gpu> {
