@@ -33,7 +33,10 @@ export const ptxasReportOf = (source, architecture) =>
 const ptxOf = (source) => path.join(folder, `${source}.ptx`);
 const fatbinOf = (source) => path.join(folder, `${source}.fatbin`);
 
-/** Path of nvcc on Linux, the only platform that models run on GPUs on so far: under CUDA_HOME or CUDA_PATH, on the PATH, or where its packages put it. */
+/**
+ * Path of nvcc on Linux, the only platform that models run on GPUs on so far: under CUDA_HOME or
+ * CUDA_PATH, on the PATH, or where its packages put it.
+ */
 export function findNvcc() {
   if (process.platform !== 'linux') return undefined;
   const homes = [process.env.CUDA_HOME, process.env.CUDA_PATH, '/usr/local/cuda', '/usr/lib/cuda'];
