@@ -209,10 +209,10 @@ bool Layer::reopen(int32_t length) {
   Copy plain;
   plain.capacity = kBlockTokens;
   plain.tokens = b.tokens;
-  std::byte* slot = common_.pool.allocate(slot_bytes(geometry_, plain));
+  std::byte* slot = common_.pool.allocate(slot_bytes(geometry_, plain), *memory_);
   if (slot == nullptr) return false;
   plain.data = slot;
-  common_.pool.memory().recode(geometry_, b.first, b.copies[0], plain);
+  memory_->recode(geometry_, b.first, b.copies[0], plain);
   add_copy(index, plain, 0);
   drop_copy(index, 0);
   count_tokens(index, -1);
@@ -228,11 +228,11 @@ void Layer::compact() {
     Block& b = block(index);
     const size_t bytes = slot_bytes(geometry_, b.copies[0]);
     if (b.count > 1 || common_.pool.is_shared(b.copies[0].data, bytes)) return true;
-    std::byte* lowest = common_.pool.allocate(bytes);
+    std::byte* lowest = common_.pool.allocate(bytes, *memory_);
     if (lowest == nullptr) return false;
     std::byte* freed = writable(b.copies[0].data);
     if (std::less<>{}(lowest, freed)) {
-      common_.pool.memory().copy(lowest, freed, bytes);
+      memory_->copy(lowest, freed, bytes);
       b.copies[0].data = std::exchange(lowest, freed);
     }
     common_.pool.release(lowest, bytes);
@@ -249,6 +249,7 @@ void Layer::compact() {
 
 void Layer::share(const Layer& other) {
   geometry_ = other.geometry_;
+  memory_ = other.memory_;
   length_ = other.length_;
   blocks_ = other.blocks_;
   entries_ = other.entries_;
@@ -270,9 +271,9 @@ bool Layer::adopt(const Block& saved, Entry saved_entry) {
   Copy copy = saved.copies[0];
   if (copy.data != nullptr) {
     const size_t bytes = slot_bytes(geometry_, copy);
-    std::byte* slot = common_.pool.allocate(bytes);
+    std::byte* slot = common_.pool.allocate(bytes, *memory_);
     if (slot == nullptr) return false;
-    common_.pool.memory().bring(geometry_, copy, slot);
+    memory_->bring(geometry_, copy, slot);
     copy = moved_to(geometry_, copy, slot);
   }
   Block b;

@@ -69,7 +69,12 @@ class Layer {
   Layer(Common& common, int32_t index);
 
   const Geometry& geometry() const { return geometry_; }
-  void configure(Geometry geometry) { geometry_ = geometry; }
+  /// What its blocks lie in.
+  Memory& memory() const { return *memory_; }
+  void configure(Geometry geometry, Memory& memory) {
+    geometry_ = geometry;
+    memory_ = &memory;
+  }
   bool configured() const { return geometry_ != Geometry{}; }
 
   int32_t length() const { return length_; }
@@ -169,6 +174,7 @@ class Layer {
   int32_t index_;
   std::vector<Level> ladder_;
   Geometry geometry_;
+  Memory* memory_ = nullptr;
   int32_t length_ = 0;   // committed tokens
   int32_t pending_ = 0;  // tokens of the step begun
   std::vector<attention::Block> blocks_;

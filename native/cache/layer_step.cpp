@@ -58,9 +58,9 @@ bool Layer::own_last_block() {
   Copy& copy = last.copies[0];
   const size_t bytes = slot_bytes(geometry_, copy);
   if (!common_.pool.is_shared(copy.data, bytes)) return true;
-  std::byte* own = common_.pool.allocate(bytes);
+  std::byte* own = common_.pool.allocate(bytes, *memory_);
   if (own == nullptr) return false;
-  common_.pool.memory().copy(own, copy.data, bytes);
+  memory_->copy(own, copy.data, bytes);
   common_.pool.release(copy.data, bytes);
   copy.data = own;
   return true;
@@ -74,7 +74,7 @@ bool Layer::grow(int32_t end) {
       next.first = held;
       Copy copy;
       copy.capacity = rounded_up(room(next));
-      copy.data = common_.pool.allocate(slot_bytes(geometry_, copy));
+      copy.data = common_.pool.allocate(slot_bytes(geometry_, copy), *memory_);
       if (copy.data == nullptr) return false;
       blocks_.push_back(next);
       entries_.emplace_back();
@@ -115,14 +115,13 @@ bool Layer::raise(int32_t level) {
     } else {
       const size_t parts = parts_bytes(geometry_, next);
       std::byte* slot = common_.pool.allocate(
-          parts + (kept.tokens.empty() ? 0 : positions_bytes(geometry_, next)));
+          parts + (kept.tokens.empty() ? 0 : positions_bytes(geometry_, next)), *memory_);
       if (slot == nullptr) return false;
       next.data = slot;
       if (!kept.tokens.empty()) {
         std::vector<int32_t> positions = kept.tokens;
         for (int32_t& position : positions) position += b.first;
-        common_.pool.memory().write(slot + parts, positions.data(),
-                                    positions.size() * sizeof(int32_t));
+        memory_->write(slot + parts, positions.data(), positions.size() * sizeof(int32_t));
         next.positions = attention::at_offset<int32_t>(slot, parts);
       }
     }
@@ -136,7 +135,7 @@ int32_t Layer::rank_of(const Copy& copy) const {
   const Policy& policy = common_.policy;
   if (policy.rank > 0) return std::min(policy.rank, geometry_.head_dim);
   std::vector<std::byte> room;
-  const Copy local = common_.pool.memory().local(geometry_, copy, room);
+  const Copy local = memory_->local(geometry_, copy, room);
   return std::min(rank_for(geometry_, local, policy.energy), geometry_.head_dim);
 }
 
@@ -206,7 +205,7 @@ Status Layer::settle(int32_t end) {
     while (is_due(level, end) && next_block_at(level).tokens == kBlockTokens) {
       if (!raise(level)) return Status::exhausted;
       each_recoding([&](const Recoding& coding) {
-        common_.pool.memory().recode(geometry_, coding.first, *coding.from, *coding.to);
+        memory_->recode(geometry_, coding.first, *coding.from, *coding.to);
       });
       const auto [index, which] = jobs_.back();
       jobs_.clear();

@@ -21,32 +21,33 @@ constexpr size_t rounded_up(size_t value, size_t step) { return (value + step - 
 
 Pool::~Pool() {
   for (auto& [slot_bytes, slabs] : sizes_)
-    for (auto& [address, slab] : slabs) memory_.give(slab.pages, slab.page_bytes);
+    for (auto& [address, slab] : slabs) slab.memory->give(slab.pages, slab.page_bytes);
 }
 
-Pool::Slab* Pool::grow(size_t slot_bytes) {
+Pool::Slab* Pool::grow(size_t slot_bytes, Memory& memory) {
   const size_t wanted = std::clamp(reserved_ / kSlabShare, kSmallestSlab, kLargestSlab);
   const size_t stride = rounded_up(slot_bytes, kSlotAlignment);
-  const size_t page_bytes = memory_.rounded_up(std::max(wanted / stride, size_t{1}) * stride);
+  const size_t page_bytes = memory.rounded_up(std::max(wanted / stride, size_t{1}) * stride);
   const auto slots = static_cast<uint32_t>(page_bytes / stride);
-  std::byte* pages = memory_.take(page_bytes);
+  std::byte* pages = memory.take(page_bytes);
   if (pages == nullptr) return nullptr;
   reserved_ += page_bytes;
-  Slab slab{pages, page_bytes, std::vector<uint32_t>(slots, 0), {}};
+  Slab slab{&memory, pages, page_bytes, std::vector<uint32_t>(slots, 0), {}};
   slab.free.resize(slots);
   for (uint32_t i = 0; i < slots; i++) slab.free[i] = i;
   std::make_heap(slab.free.begin(), slab.free.end(), std::greater<>{});
   return &sizes_[slot_bytes].emplace(pages, std::move(slab)).first->second;
 }
 
-std::byte* Pool::allocate(size_t bytes) {
+std::byte* Pool::allocate(size_t bytes, Memory& memory) {
   assert(bytes > 0);
   if (!has_room(bytes)) return nullptr;
   // The lowest free slot first: the slabs at the far end empty and go back to the system.
   Slabs& slabs = sizes_[bytes];
-  const auto it = std::find_if(slabs.begin(), slabs.end(),
-                               [](const auto& entry) { return !entry.second.free.empty(); });
-  Slab* slab = it != slabs.end() ? &it->second : grow(bytes);
+  const auto it = std::find_if(slabs.begin(), slabs.end(), [&](const auto& entry) {
+    return entry.second.memory == &memory && !entry.second.free.empty();
+  });
+  Slab* slab = it != slabs.end() ? &it->second : grow(bytes, memory);
   if (slab == nullptr) return nullptr;
   std::pop_heap(slab->free.begin(), slab->free.end(), std::greater<>{});
   const uint32_t slot = slab->free.back();
@@ -88,7 +89,7 @@ void Pool::release(const std::byte* slot, size_t bytes) {
   used_ -= bytes;
   if (slab.free.size() == slab.references.size()) {
     reserved_ -= slab.page_bytes;
-    memory_.give(slab.pages, slab.page_bytes);
+    slab.memory->give(slab.pages, slab.page_bytes);
     sizes_[bytes].erase(place.slab);
   }
 }

@@ -1,7 +1,8 @@
 #pragma once
 // Room for blocks: slabs of equal slots, one row of slabs per slot size, taken from a memory and
-// given back as soon as a slab is empty. References to slots are counted, so that sequences with a
-// common prefix share them. For one thread at a time.
+// given back as soon as a slab is empty. The layers of a sequence may lie in several memories; the
+// budget is one. References to slots are counted, so that sequences with a common prefix share
+// them. For one thread at a time.
 
 #include <cstddef>
 #include <cstdint>
@@ -15,17 +16,16 @@ namespace sightline::cache {
 
 class Pool {
  public:
-  /// `budget`: the most bytes that slots handed out may have together; 0: no bound. `memory`
-  /// outlives the pool.
-  explicit Pool(size_t budget = 0, Memory& memory = system_memory())
-      : budget_(budget), memory_(memory) {}
+  /// `budget`: the most bytes that slots handed out may have together; 0: no bound.
+  explicit Pool(size_t budget = 0) : budget_(budget) {}
   Pool(const Pool&) = delete;
   Pool& operator=(const Pool&) = delete;
   ~Pool();
 
-  /// A slot of `bytes` bytes, aligned to 64, contents undefined, referred to once; null where the
-  /// budget or the memory is exhausted.
-  [[nodiscard]] std::byte* allocate(size_t bytes);
+  /// A slot of `bytes` bytes in a memory that outlives the pool, aligned to 64, contents undefined,
+  /// referred to once; null where the budget or the memory is exhausted. Memories have addresses of
+  /// their own.
+  [[nodiscard]] std::byte* allocate(size_t bytes, Memory& memory = system_memory());
 
   /// Adds (drops) a reference to a slot of that size; without any it is free.
   void retain(const std::byte* slot, size_t bytes);
@@ -37,19 +37,17 @@ class Pool {
     return budget_ == 0 || (used_ <= budget_ && bytes <= budget_ - used_);
   }
 
-  /// What slots are of.
-  Memory& memory() const { return memory_; }
-
   size_t budget() const { return budget_; }
   /// What is handed out stays handed out.
   void set_budget(size_t budget) { budget_ = budget; }
 
   size_t used() const { return used_; }              // bytes handed out
   size_t referenced() const { return referenced_; }  // the same, each slot as often as referred to
-  size_t reserved() const { return reserved_; }      // bytes taken from the memory
+  size_t reserved() const { return reserved_; }      // bytes taken from the memories
 
  private:
   struct Slab {
+    Memory* memory;
     std::byte* pages;
     size_t page_bytes;
     std::vector<uint32_t> references;  // by slot
@@ -61,12 +59,11 @@ class Pool {
     uint32_t slot;
   };
 
-  Slab* grow(size_t slot_bytes);
+  Slab* grow(size_t slot_bytes, Memory& memory);
   Place find(const std::byte* slot, size_t bytes);
   uint32_t references(const std::byte* slot, size_t bytes);
 
   size_t budget_;
-  Memory& memory_;
   size_t used_ = 0;
   size_t referenced_ = 0;
   size_t reserved_ = 0;

@@ -20,11 +20,24 @@ std::vector<Geometry> Sequence::geometries() const {
   return geometries;
 }
 
-bool Sequence::configure(int32_t index, Geometry geometry) {
+void Sequence::set_policy(const Policy& policy) {
+  assert(!fault_of(policy));
+  truncate(0);
+  const std::vector<Layer> before = std::exchange(layers_, {});
+  common_.policy = policy;
+  common_.schedule = Schedule(policy, {});
+  common_.hold = kNoHold;
+  for (int32_t i = 0; i < static_cast<int32_t>(before.size()); i++) {
+    const Layer& layer = before[static_cast<size_t>(i)];
+    if (layer.configured()) (void)configure(i, layer.geometry(), layer.memory());
+  }
+}
+
+bool Sequence::configure(int32_t index, Geometry geometry, Memory& memory) {
   while (layers() <= index) layers_.emplace_back(common_, layers());
   Layer& layer = layers_[static_cast<size_t>(index)];
   if (!layer.configured()) {
-    layer.configure(geometry);
+    layer.configure(geometry, memory);
     common_.schedule = Schedule(common_.policy, geometries());
   }
   return layer.geometry() == geometry;

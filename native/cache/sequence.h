@@ -37,11 +37,12 @@ class Sequence {
   ~Sequence();
 
   const Policy& policy() const { return common_.policy; }
-  /// What its blocks lie in.
-  Memory& memory() const { return common_.pool.memory(); }
+  /// Another policy, without fault; what was held is dropped.
+  void set_policy(const Policy& policy);
 
-  /// Sets a layer's geometry the first time it is seen; false where it differs from before.
-  [[nodiscard]] bool configure(int32_t layer, Geometry geometry);
+  /// Sets a layer's geometry, and the memory that its blocks shall lie in, the first time it is
+  /// seen; false where the geometry differs from before.
+  [[nodiscard]] bool configure(int32_t layer, Geometry geometry, Memory& memory = system_memory());
 
   /// Makes room for tokens [first, first + count) of a layer. Tokens from `first` on are dropped
   /// before that. Nothing changes but the dropped tokens where it fails.
@@ -49,7 +50,7 @@ class Sequence {
 
   /// Writes the keys (values) of one KV head of the step begun, and codes those of the blocks that
   /// pass to another level. Takes nothing from the pool. Calls for different heads, and for keys
-  /// and values, may run at the same time. The cache lies in the system's memory; where it lies
+  /// and values, may run at the same time. The layer lies in the system's memory; where it lies
   /// elsewhere Layer::each_segment and each_recoding say what is to be done.
   void store_keys(int32_t layer, int32_t kv_head, attention::Rows rows);
   void store_values(int32_t layer, int32_t kv_head, attention::Rows rows);

@@ -116,10 +116,10 @@ SnapshotResult save_snapshot(const std::filesystem::path& path, const Sequence& 
   write(description);
   std::vector<std::byte> room;
   for (int32_t i = 0; i < sequence.layers() && !error; i++) {
-    const Geometry geometry = sequence.layer(i).geometry();
+    const Layer& layer = sequence.layer(i);
     for (const Block& block : sequence.blocks(i)) {
-      const Copy local = sequence.memory().local(geometry, last_copy(block), room);
-      write({local.data, slot_bytes(geometry, local)});
+      const Copy local = layer.memory().local(layer.geometry(), last_copy(block), room);
+      write({local.data, slot_bytes(layer.geometry(), local)});
     }
   }
   Writer checksum;

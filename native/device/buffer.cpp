@@ -16,7 +16,7 @@ using Implementation = Device::Implementation;
 constexpr size_t kStandInBytes = 64;
 
 struct Buffer {
-  Implementation& device;
+  Place& place;
   ggml_backend_buffer_t inner;
   bool is_here;                        // whether its data can be read where it is
   std::unique_ptr<CacheBuffer> cache;  // null: none of its tensors is a cache of ours
@@ -32,12 +32,31 @@ CacheBuffer* cache_of(ggml_backend_buffer_t buffer, const ggml_tensor* tensor) {
 /// Whether a tensor about to get memory of `type` is in a cache of ours: the first that a context
 /// makes. llama.cpp initialises a context's backend and then allocates its caches on one thread,
 /// the cache of the whole context before that of a sliding window.
-bool takes(const Implementation& device, ggml_backend_buffer_type_t type,
-           const ggml_tensor* tensor) {
+bool takes(const Place& place, ggml_backend_buffer_type_t type, const ggml_tensor* tensor) {
+  const Implementation& device = place.device;
   if (device.options.capacity == 0 || !plain_cache(tensor)) return false;
   if (device.options.capacity != kAnyCapacity && tensor->ne[1] != device.options.capacity)
     return false;
-  return type == &device.cache_type || device.making_context.contains(std::this_thread::get_id());
+  if (type == &place.cache_type) return true;
+  const auto made = device.new_contexts.find(std::this_thread::get_id());
+  return made != device.new_contexts.end() && made->second.without_cache.contains(&place);
+}
+
+/// The cache of a buffer that `takes` was true for: what a context has in several places is one
+/// sequence.
+std::unique_ptr<CacheBuffer> make_cache(Place& place) {
+  Implementation& device = place.device;
+  std::shared_ptr<cache::Sequence> sequence;
+  const auto made = device.new_contexts.find(std::this_thread::get_id());
+  if (made != device.new_contexts.end()) sequence = made->second.sequence.lock();
+  if (sequence == nullptr)
+    sequence = std::make_shared<cache::Sequence>(device.options.policy, *device.pool);
+  if (made != device.new_contexts.end()) {
+    made->second.sequence = sequence;
+    made->second.without_cache.erase(&place);
+    if (made->second.without_cache.empty()) device.new_contexts.erase(made);
+  }
+  return std::make_unique<CacheBuffer>(std::move(sequence), place.memory());
 }
 
 double mebibytes(size_t bytes) { return static_cast<double>(bytes) / (1 << 20); }
@@ -64,9 +83,9 @@ void log_freed(CacheBuffer& buffer) {
 void buffer_free(ggml_backend_buffer_t buffer) {
   Buffer& self = of(buffer);
   if (self.cache != nullptr) {
-    const std::lock_guard lock(self.device.mutex);
+    const std::lock_guard lock(self.place.device.mutex);
     log_freed(*self.cache);
-    std::erase(self.device.caches, self.cache.get());
+    std::erase(self.place.device.caches, self.cache.get());
     self.cache.reset();
   }
   ggml_backend_buffer_free(self.inner);
@@ -79,15 +98,14 @@ void* buffer_base(ggml_backend_buffer_t buffer) {
 
 ggml_status buffer_init_tensor(ggml_backend_buffer_t buffer, ggml_tensor* tensor) {
   Buffer& self = of(buffer);
-  Implementation& device = self.device;
+  Implementation& device = self.place.device;
   if (tensor->view_src == nullptr && std::strncmp(tensor->name, "cache_", 6) == 0) {
     const std::lock_guard lock(device.mutex);
-    if (takes(device, buffer->buft, tensor)) {
+    if (takes(self.place, buffer->buft, tensor)) {
       if (self.cache == nullptr) {
-        self.cache = std::make_unique<CacheBuffer>(device.options.policy, *device.pool);
+        self.cache = make_cache(self.place);
         device.caches.push_back(self.cache.get());
-        device.making_context.erase(std::this_thread::get_id());
-        buffer->buft = &device.cache_type;
+        buffer->buft = &self.place.cache_type;
       }
       self.cache->add(tensor);
       return GGML_STATUS_SUCCESS;
@@ -104,17 +122,17 @@ void note_input(Buffer& self, ggml_backend_buffer_t buffer, const ggml_tensor* t
   if (buffer->usage == GGML_BACKEND_BUFFER_USAGE_WEIGHTS || tensor->op != GGML_OP_NONE ||
       tensor->view_src != nullptr || offset != 0 || size != ggml_nbytes(tensor))
     return;
-  const std::lock_guard lock(self.device.mutex);
-  self.device.inputs.note(tensor, data);
+  const std::lock_guard lock(self.place.device.mutex);
+  self.place.device.inputs.note(tensor, data);
 }
 
 void buffer_set(ggml_backend_buffer_t buffer, ggml_tensor* tensor, const void* data, size_t offset,
                 size_t size) {
   Buffer& self = of(buffer);
   if (CacheBuffer* cache = cache_of(buffer, tensor)) {
-    const std::lock_guard lock(self.device.mutex);
+    const std::lock_guard lock(self.place.device.mutex);
     const auto before = cache->holder();
-    cache->set(tensor, data, offset, size, self.device.inner_type());
+    cache->set(tensor, data, offset, size, self.place.inner_type());
     if (cache->holder() != before) log_given_up(*cache, "its contents were replaced");
   } else {
     if (!self.is_here) note_input(self, buffer, tensor, data, offset, size);
@@ -137,7 +155,7 @@ void buffer_get(ggml_backend_buffer_t buffer, const ggml_tensor* tensor, void* d
                 size_t size) {
   Buffer& self = of(buffer);
   if (CacheBuffer* cache = cache_of(buffer, tensor)) {
-    const std::lock_guard lock(self.device.mutex);
+    const std::lock_guard lock(self.place.device.mutex);
     if (cache->tell_dropped())
       GGML_LOG_ERROR(
           "%s: tokens that the policy dropped are read as zeros: a state saved now is "
@@ -152,7 +170,7 @@ void buffer_get(ggml_backend_buffer_t buffer, const ggml_tensor* tensor, void* d
 void buffer_clear(ggml_backend_buffer_t buffer, uint8_t value) {
   Buffer& self = of(buffer);
   if (self.cache != nullptr) {
-    const std::lock_guard lock(self.device.mutex);
+    const std::lock_guard lock(self.place.device.mutex);
     self.cache->clear();
   }
   self.inner->iface.clear(self.inner, value);
@@ -172,11 +190,9 @@ constexpr ggml_backend_buffer_i kBuffer = [] {
 
 // ---- buffer types ----
 
-Implementation& of(ggml_backend_buffer_type_t type) {
-  return *static_cast<Implementation*>(type->context);
-}
+Place& of(ggml_backend_buffer_type_t type) { return *static_cast<Place*>(type->context); }
 
-const char* type_name(ggml_backend_buffer_type_t) { return kName; }
+const char* type_name(ggml_backend_buffer_type_t type) { return of(type).name.c_str(); }
 
 ggml_backend_buffer_t type_allocate(ggml_backend_buffer_type_t type, size_t size) {
   ggml_backend_buffer_t inner = ggml_backend_buft_alloc_buffer(of(type).inner_type(), size);
@@ -191,12 +207,12 @@ size_t type_alignment(ggml_backend_buffer_type_t type) {
 }
 
 size_t type_allocated_size(ggml_backend_buffer_type_t type, const ggml_tensor* tensor) {
-  Implementation& device = of(type);
+  const Place& place = of(type);
   if (plain_cache(tensor)) {
-    const std::lock_guard lock(device.mutex);
-    if (takes(device, type, tensor)) return kStandInBytes;
+    const std::lock_guard lock(place.device.mutex);
+    if (takes(place, type, tensor)) return kStandInBytes;
   }
-  return ggml_backend_buft_get_alloc_size(device.inner_type(), tensor);
+  return ggml_backend_buft_get_alloc_size(place.inner_type(), tensor);
 }
 
 bool type_is_host(ggml_backend_buffer_type_t type) {
@@ -215,15 +231,15 @@ void log_given_up(const CacheBuffer& buffer, const char* why) {
   }
 }
 
-void make_buffer_types(Implementation& device) {
-  for (ggml_backend_buffer_type* type : {&device.buffer_type, &device.cache_type}) {
+void make_buffer_types(Place& place) {
+  for (ggml_backend_buffer_type* type : {&place.buffer_type, &place.cache_type}) {
     type->iface.get_name = type_name;
     type->iface.alloc_buffer = type_allocate;
     type->iface.get_alignment = type_alignment;
     type->iface.get_alloc_size = type_allocated_size;
     type->iface.is_host = type_is_host;
-    type->device = &device.device;
-    type->context = &device;
+    type->device = &place.handle;
+    type->context = &place;
   }
 }
 

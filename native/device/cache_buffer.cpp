@@ -61,7 +61,7 @@ size_t CacheBuffer::token_bytes() const {
 }
 
 bool CacheBuffer::configure(int32_t layer, cache::Geometry geometry) {
-  if (!cache_->configure(layer, geometry)) return false;
+  if (!cache_->configure(layer, geometry, memory_)) return false;
   geometry_[layer] = geometry;
   return true;
 }
@@ -86,7 +86,7 @@ void CacheBuffer::read_row(CacheTensor tensor, int32_t row, std::vector<uint16_t
   for (const attention::Block& block : cache_->blocks(tensor.layer)) {
     if (row < block.first || row >= block.end()) continue;
     std::vector<std::byte> room;
-    const attention::Copy copy = cache_->memory().local(geometry->second, block.copies[0], room);
+    const attention::Copy copy = memory_.local(geometry->second, block.copies[0], room);
     for (int head = 0; head < kv_heads; head++) {
       const auto token = index_of(block, copy, head, row);
       uint16_t* elements = halves.data() + head * head_dim;
@@ -103,7 +103,7 @@ bool CacheBuffer::has_row(int32_t layer, int32_t row) const {
     if (row < block.first || row >= block.end()) continue;
     std::vector<std::byte> room;
     const cache::Geometry geometry = geometry_.at(layer);
-    const attention::Copy copy = cache_->memory().local(geometry, block.copies[0], room);
+    const attention::Copy copy = memory_.local(geometry, block.copies[0], room);
     for (int head = 0; head < geometry.kv_heads; head++)
       if (!index_of(block, copy, head, row)) return false;
     return true;
@@ -162,7 +162,7 @@ bool CacheBuffer::is_missing(int64_t row) const { return missing_.contains(row);
 void CacheBuffer::get(const ggml_tensor* tensor, void* data, size_t offset, size_t size) const {
   if (holder_ == Holder::theirs) {
     const ggml_tensor source = located(tensor);
-    memory_->iface.get_tensor(memory_.get(), &source, data, offset, size);
+    given_->iface.get_tensor(given_.get(), &source, data, offset, size);
     return;
   }
   const ggml_tensor* whole = root(tensor);
@@ -191,7 +191,7 @@ bool CacheBuffer::tell_dropped() {
 /// What restoring a saved state does: whole rows that follow what there is, keys, then values. Only
 /// where the cache lies in the system's memory.
 bool CacheBuffer::append(const ggml_tensor* tensor, const void* data, size_t offset, size_t size) {
-  if (&cache_->memory() != &cache::system_memory()) return false;
+  if (&memory_ != &cache::system_memory()) return false;
   const ggml_tensor* whole = root(tensor);
   const CacheTensor cached = *plain_cache(whole);
   const size_t at = whole_offset(tensor, offset);
@@ -220,7 +220,7 @@ void CacheBuffer::set(const ggml_tensor* tensor, const void* data, size_t offset
   if (holder_ == Holder::ours && !give_up(type)) return;
   if (holder_ == Holder::lost) return;
   ggml_tensor target = located(tensor);
-  memory_->iface.set_tensor(memory_.get(), &target, data, offset, size);
+  given_->iface.set_tensor(given_.get(), &target, data, offset, size);
   const size_t at = whole_offset(tensor, offset);
   const size_t row_bytes = root(tensor)->nb[1];
   for (size_t row = (at + row_bytes - 1) / row_bytes; row < (at + size) / row_bytes; row++)
@@ -234,32 +234,31 @@ void CacheBuffer::clear() {
   told_dropped_ = false;
   cache_->truncate(0);
   for (size_t i = 0; i < tensors_.size(); i++) tensors_[i]->data = stand_ins_[i];
-  memory_.reset();
+  given_.reset();
   holder_ = Holder::ours;
 }
 
-void CacheBuffer::set_policy(const cache::Policy& policy, cache::Pool& pool) {
+void CacheBuffer::set_policy(const cache::Policy& policy) {
   clear();
-  cache_ = std::make_unique<cache::Sequence>(policy, pool);
-  for (const auto& [layer, geometry] : geometry_) (void)cache_->configure(layer, geometry);
+  cache_->set_policy(policy);
 }
 
 size_t CacheBuffer::given_up_bytes() const {
-  return memory_ != nullptr ? ggml_backend_buffer_get_size(memory_.get()) : 0;
+  return given_ != nullptr ? ggml_backend_buffer_get_size(given_.get()) : 0;
 }
 
 bool CacheBuffer::give_up(ggml_backend_buffer_type_t type) {
   const size_t alignment = ggml_backend_buft_get_alignment(type);
   size_t bytes = 0;
   for (const ggml_tensor* tensor : tensors_) bytes += padded(ggml_nbytes(tensor), alignment);
-  memory_.reset(ggml_backend_buft_alloc_buffer(type, bytes));
-  if (memory_ == nullptr) {
+  given_.reset(ggml_backend_buft_alloc_buffer(type, bytes));
+  if (given_ == nullptr) {
     clear();
     holder_ = Holder::lost;
     return false;
   }
-  memory_->iface.clear(memory_.get(), 0);
-  auto* at = static_cast<char*>(ggml_backend_buffer_get_base(memory_.get()));
+  given_->iface.clear(given_.get(), 0);
+  auto* at = static_cast<char*>(ggml_backend_buffer_get_base(given_.get()));
   int32_t longest = 0;
   for (ggml_tensor* tensor : tensors_) {
     tensor->data = at;
@@ -272,8 +271,8 @@ bool CacheBuffer::give_up(ggml_backend_buffer_type_t type) {
     for (int32_t first = 0; first < end; first += kRowsAtOnce) {
       const Rows rows{first, std::min(kRowsAtOnce, end - first)};
       const auto halves = read_rows(cached, static_cast<size_t>(tensor->ne[0]), rows);
-      memory_->iface.set_tensor(memory_.get(), tensor, halves.data(),
-                                static_cast<size_t>(first) * tensor->nb[1], halves.size() * 2);
+      given_->iface.set_tensor(given_.get(), tensor, halves.data(),
+                               static_cast<size_t>(first) * tensor->nb[1], halves.size() * 2);
     }
   }
   for (const auto& [layer, geometry] : geometry_)

@@ -8,6 +8,7 @@
 #include <memory>
 #include <optional>
 #include <set>
+#include <utility>
 #include <vector>
 
 #include "cache/sequence.h"
@@ -24,9 +25,10 @@ class CacheBuffer {
     lost,    // should be theirs, but there was no memory: nothing may read it until it is cleared
   };
 
-  /// `pool` outlives this.
-  CacheBuffer(const cache::Policy& policy, cache::Pool& pool)
-      : cache_(std::make_unique<cache::Sequence>(policy, pool)) {}
+  /// `cache`: other buffers may hold other layers of it. `memory`, which outlives this: where the
+  /// layers of this one lie.
+  CacheBuffer(std::shared_ptr<cache::Sequence> cache, cache::Memory& memory)
+      : cache_(std::move(cache)), memory_(memory) {}
 
   cache::Sequence& cache() { return *cache_; }
   Holder holder() const { return holder_; }
@@ -66,7 +68,7 @@ class CacheBuffer {
   /// Ours again, and empty.
   void clear();
   /// The same with another policy.
-  void set_policy(const cache::Policy& policy, cache::Pool& pool);
+  void set_policy(const cache::Policy& policy);
 
   /// Whether keys were set whose values have not come.
   bool half_set() const { return !set_keys_.empty(); }
@@ -91,7 +93,8 @@ class CacheBuffer {
   cache::Status write_rows(CacheTensor tensor, Rows rows, const uint16_t* halves);
   bool append(const ggml_tensor* tensor, const void* data, size_t offset, size_t size);
 
-  std::unique_ptr<cache::Sequence> cache_;
+  std::shared_ptr<cache::Sequence> cache_;
+  cache::Memory& memory_;
   Holder holder_ = Holder::ours;
   std::vector<ggml_tensor*> tensors_;
   std::vector<void*> stand_ins_;  // where each tensor's data is while it is ours
@@ -100,7 +103,7 @@ class CacheBuffer {
   int32_t dropped_to_ = 0;            // the longest that the sequence has been
   std::set<int64_t> missing_;
   bool told_dropped_ = false;
-  std::unique_ptr<ggml_backend_buffer, FreeBuffer> memory_;
+  std::unique_ptr<ggml_backend_buffer, FreeBuffer> given_;
 };
 
 /// The cache behind a tensor or view, whoever holds it; null: no buffer of ours.

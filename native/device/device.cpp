@@ -6,6 +6,7 @@
 
 #include "device/cpu_run.h"
 #include "device/cuda_run.h"
+#include "device/graph.h"
 #include "device/implementation.h"
 #include "device/step.h"
 #include "ggml-cpu.h"
@@ -17,23 +18,16 @@ namespace {
 ggml_guid kGuid = {0x5e, 0x2c, 0x91, 0x0a, 0x77, 0x4d, 0x43, 0xb8,
                    0x9d, 0x11, 0x66, 0xf0, 0x3c, 0xa5, 0xe2, 0x18};
 
-}  // namespace
-
-namespace {
-
 using Implementation = Device::Implementation;
 
-Implementation& of(ggml_backend_dev_t device) {
-  return *static_cast<Implementation*>(device->context);
-}
+Place& of(ggml_backend_dev_t device) { return *static_cast<Place*>(device->context); }
 
 // ---- the backend: one per llama context ----
 
 struct Backend {
-  Backend(Implementation* of_device, ggml_backend_t inner_backend)
-      : device(of_device), inner(inner_backend) {}
+  Backend(Place& at, ggml_backend_t inner_backend) : place(at), inner(inner_backend) {}
 
-  Implementation* device;
+  Place& place;
   ggml_backend_t inner;
   int threads = 0;  // at most so many run our operations
   attention::cpu::Workspace workspace;
@@ -44,7 +38,7 @@ struct Backend {
 
 Backend& of(ggml_backend_t backend) { return *static_cast<Backend*>(backend->context); }
 
-const char* backend_name(ggml_backend_t) { return kName; }
+const char* backend_name(ggml_backend_t backend) { return of(backend).place.name.c_str(); }
 
 void backend_free(ggml_backend_t backend) {
   ggml_backend_t inner = of(backend).inner;
@@ -96,13 +90,14 @@ bool reads_missing(const Inputs& inputs, const ggml_cgraph* graph, CacheBuffer& 
 
 /// Prepares a graph, with the device's mutex held: what of it is ours is in the step then, and the
 /// rest is the inner device's.
-Failure prepare(Implementation& device, ggml_cgraph* graph, Step& step) {
+Failure prepare(const Place& place, ggml_cgraph* graph, Step& step) {
+  Implementation& device = place.device;
   const std::set<CacheBuffer*> caches = caches_in(graph);
   if (caches.empty()) return Failure::none;
   const auto give_up = [&](const std::string& why) {
     for (CacheBuffer* cache : caches) {
       if (cache->holder() != CacheBuffer::Holder::ours) continue;
-      (void)cache->give_up(device.inner_type());
+      (void)cache->give_up(place.inner_type());
       log_given_up(*cache, why.c_str());
     }
   };
@@ -135,10 +130,17 @@ Failure prepare(Implementation& device, ggml_cgraph* graph, Step& step) {
 
 bool takes_any_head_dim(int) { return true; }
 
+void use_threadpool(const Backend& self) {
+  const auto set = self.place.inner_function<decltype(&ggml_backend_cpu_set_threadpool)>(
+      "ggml_backend_cpu_set_threadpool");
+  if (set != nullptr) set(self.inner, self.place.device.threadpool);
+}
+
 /// Runs a graph that was prepared. On a GPU it is only put into its queue.
 ggml_status run(Backend& self, const Step& step, ggml_cgraph* graph) {
   if (!self.cuda) {
-    const CpuRun run({*self.device->kernel, self.workspace, self.threads}, step);
+    if (self.place.device.threadpool != nullptr) use_threadpool(self);
+    const CpuRun run({*self.place.device.kernel, self.workspace, self.threads}, step);
     return ggml_backend_graph_compute(self.inner, graph);
   }
   if (step.appends().empty() && step.attentions().empty())
@@ -149,14 +151,15 @@ ggml_status run(Backend& self, const Step& step, ggml_cgraph* graph) {
 
 ggml_status backend_compute(ggml_backend_t backend, ggml_cgraph* graph) try {
   Backend& self = of(backend);
-  Implementation& device = *self.device;
+  Implementation& device = self.place.device;
   std::unique_lock lock(device.mutex);  // outlives the step
   if (device.pretends) return GGML_STATUS_SUCCESS;
-  Step step({device.inputs, self.cuda ? attention::cuda::Plan::is_possible : takes_any_head_dim,
-             !device.options.gives_up});
+  auto step = std::make_unique<Step>(StepContext{
+      device.inputs, self.cuda ? attention::cuda::Plan::is_possible : takes_any_head_dim,
+      !device.options.gives_up});
   device.failure_text.clear();
   try {
-    device.failure = prepare(device, graph, step);
+    device.failure = prepare(self.place, graph, *step);
     switch (device.failure) {
       case Failure::none:
         break;
@@ -172,9 +175,14 @@ ggml_status backend_compute(ggml_backend_t backend, ggml_cgraph* graph) try {
         return GGML_STATUS_FAILED;
     }
     lock.unlock();
-    const ggml_status status = run(self, step, graph);
+    const ggml_status status = run(self, *step, graph);
     lock.lock();
-    if (status == GGML_STATUS_SUCCESS) step.finish();
+    if (status != GGML_STATUS_SUCCESS) return status;
+    if (device.places.size() > 1) {
+      device.open_steps.push_back(std::move(step));
+    } else {
+      step->finish();
+    }
     return status;
   } catch (const attention::cuda::DriverError& error) {
     if (!lock.owns_lock()) lock.lock();
@@ -216,15 +224,15 @@ void backend_set_threads(ggml_backend_t backend, int threads) {
   Backend& self = of(backend);
   self.threads = threads;
   const auto set =
-      self.device->inner_function<ggml_backend_set_n_threads_t>("ggml_backend_set_n_threads");
+      self.place.inner_function<ggml_backend_set_n_threads_t>("ggml_backend_set_n_threads");
   if (set != nullptr) set(self.inner, threads);
 }
 
 ggml_backend_t device_init_backend(ggml_backend_dev_t device, const char* parameters) {
-  Implementation& self = of(device);
+  Place& self = of(device);
   ggml_backend_t inner = ggml_backend_dev_init(self.inner, parameters);
   if (inner == nullptr) return nullptr;
-  auto own = std::make_unique<Backend>(&self, inner);
+  auto own = std::make_unique<Backend>(self, inner);
   try {
     if (self.launcher != nullptr) own->cuda.emplace(*self.launcher, inner);
   } catch (const attention::cuda::DriverError& error) {
@@ -232,8 +240,10 @@ ggml_backend_t device_init_backend(ggml_backend_dev_t device, const char* parame
     ggml_backend_free(inner);
     return nullptr;
   }
-  const std::lock_guard lock(self.mutex);
-  self.making_context.insert(std::this_thread::get_id());
+  const std::lock_guard lock(self.device.mutex);
+  NewContext& made = self.device.new_contexts[std::this_thread::get_id()];
+  if (made.without_cache.contains(&self)) made = {};  // the one before never had a cache here
+  made.without_cache.insert(&self);
   ggml_backend_i interface {};
   interface.get_name = backend_name;
   interface.free = backend_free;
@@ -253,14 +263,14 @@ ggml_backend_t device_init_backend(ggml_backend_dev_t device, const char* parame
 void backend_set_abort(ggml_backend_t backend, ggml_abort_callback callback, void* data) {
   of(backend).aborts = callback;
   of(backend).aborts_data = data;
-  const auto set = of(backend).device->inner_function<ggml_backend_set_abort_callback_t>(
+  const auto set = of(backend).place.inner_function<ggml_backend_set_abort_callback_t>(
       "ggml_backend_set_abort_callback");
   if (set != nullptr) set(of(backend).inner, callback, data);
 }
 
 // ---- the device ----
 
-const char* device_name(ggml_backend_dev_t) { return kName; }
+const char* device_name(ggml_backend_dev_t device) { return of(device).name.c_str(); }
 
 const char* device_description(ggml_backend_dev_t device) { return of(device).description.c_str(); }
 
@@ -273,7 +283,7 @@ enum ggml_backend_dev_type device_type(ggml_backend_dev_t) { return GGML_BACKEND
 
 void device_properties(ggml_backend_dev_t device, ggml_backend_dev_props* properties) {
   ggml_backend_dev_get_props(of(device).inner, properties);
-  properties->name = kName;
+  properties->name = device_name(device);
   properties->description = device_description(device);
   properties->type = device_type(device);
 }
@@ -287,8 +297,9 @@ ggml_backend_buffer_t device_buffer_from_host(ggml_backend_dev_t device, void* d
   return ggml_backend_dev_buffer_from_host_ptr(of(device).inner, data, size, largest_tensor);
 }
 
+/// The host memory that the GPU reads fastest, also for what is computed on the CPU beside it.
 ggml_backend_buffer_type_t device_host_type(ggml_backend_dev_t device) {
-  return ggml_backend_dev_host_buffer_type(of(device).inner);
+  return ggml_backend_dev_host_buffer_type(of(device).device.places.front()->inner);
 }
 
 bool device_offloads(ggml_backend_dev_t device, const ggml_tensor* op) {
@@ -309,7 +320,7 @@ void device_await_event(ggml_backend_dev_t, ggml_backend_event_t event) {
 using ExtraTypes = ggml_backend_buffer_type_t*;  // ends with null
 
 ExtraTypes device_extra_types(ggml_backend_dev_t device) {
-  const Implementation& self = of(device);
+  const Place& self = of(device);
   const auto get =
       self.inner_function<ggml_backend_dev_get_extra_bufts_t>("ggml_backend_dev_get_extra_bufts");
   return get != nullptr ? get(self.inner) : nullptr;
@@ -340,26 +351,31 @@ void note_geometry(const ggml_tensor* op) {
     (void)keys->buffer->configure(keys->layer, *geometry);
 }
 
-/// Whether an operation is one of those that we do ourselves, whatever the inner device can.
-bool is_ours(const ggml_tensor* op) {
-  return (op->op == GGML_OP_SET_ROWS && owned_cache(op)) ||
-         (op->op == GGML_OP_FLASH_ATTN_EXT && owned_cache(op->src[1]));
+/// The cache tensor of an operation that we do ourselves, whatever the inner device can.
+const ggml_tensor* cache_of(const ggml_tensor* op) {
+  const ggml_tensor* touched = op->op == GGML_OP_SET_ROWS         ? op
+                               : op->op == GGML_OP_FLASH_ATTN_EXT ? op->src[1]
+                                                                  : nullptr;
+  return touched != nullptr && owned_cache(touched) ? touched : nullptr;
 }
 
 bool device_supports_op(ggml_backend_dev_t device, const ggml_tensor* op) {
+  const Place& self = of(device);
   // A loader that looks for a home for weights probes with an empty buffer. It tries a GPU's own
   // buffer type before the extra ones; declining here gives it the order it has for the CPU.
   const ggml_tensor* weights = op->src[0];
   const bool probes = (op->op == GGML_OP_MUL_MAT || op->op == GGML_OP_MUL_MAT_ID) &&
                       weights->buffer != nullptr && weights->buffer->size == 0 &&
-                      weights->buffer->buft == &of(device).buffer_type;
-  if (probes && prefers_extra_type(device, op)) return false;
+                      weights->buffer->buft == &self.buffer_type;
+  if (probes && !self.only_cache && prefers_extra_type(device, op)) return false;
   {
-    const std::lock_guard lock(of(device).mutex);
+    const std::lock_guard lock(self.device.mutex);
     note_geometry(op);
-    if (is_ours(op)) return true;
+    if (const ggml_tensor* cache = cache_of(op))
+      return root(cache)->buffer->buft == &self.cache_type;
   }
-  return ggml_backend_dev_supports_op(of(device).inner, op);
+  if (self.only_cache) return is_view(op);
+  return ggml_backend_dev_supports_op(self.inner, op);
 }
 
 bool device_supports_type(ggml_backend_dev_t device, ggml_backend_buffer_type_t type) {
@@ -373,7 +389,7 @@ const char* registry_name(ggml_backend_reg_t) { return kName; }
 size_t registry_count(ggml_backend_reg_t) { return 1; }
 
 ggml_backend_dev_t registry_device(ggml_backend_reg_t registry, size_t) {
-  return &static_cast<Implementation*>(registry->context)->device;
+  return &static_cast<Place*>(registry->context)->handle;
 }
 
 void* registry_function(ggml_backend_reg_t, const char* name) {
@@ -388,34 +404,27 @@ void* registry_function(ggml_backend_reg_t, const char* name) {
 
 }  // namespace
 
-Device::Device(ggml_backend_dev_t inner, const attention::cuda::GpuChoice& gpu) : Device(inner) {
-  Implementation& self = *implementation_;
-  self.launcher = std::make_unique<attention::cuda::Launcher>(gpu);
-  self.gpu_memory = std::make_unique<cache::GpuMemory>(*self.launcher);
-  ggml_backend_device_i& interface = self.device.iface;
-  interface.buffer_from_host_ptr = nullptr;
-  interface.get_host_buffer_type = device_host_type;
-  interface.offload_op = device_offloads;
-  interface.event_new = device_new_event;
-  interface.event_free = device_free_event;
-  interface.event_synchronize = device_await_event;
-}
+namespace {
 
-Device::Device(ggml_backend_dev_t inner) : implementation_(std::make_unique<Implementation>()) {
-  Implementation& self = *implementation_;
-  self.inner = inner;
-  self.description = std::string("Sightline on ") + ggml_backend_dev_description(inner);
+Place& add_place(Implementation& device, ggml_backend_dev_t inner, std::string name,
+                 bool only_cache) {
+  device.places.push_back(std::unique_ptr<Place>(
+      new Place{.device = device,
+                .inner = inner,
+                .name = std::move(name),
+                .description = std::string("Sightline on ") + ggml_backend_dev_description(inner),
+                .only_cache = only_cache}));
+  Place& place = *device.places.back();
+  make_buffer_types(place);
 
-  make_buffer_types(self);
+  place.registry.api_version = GGML_BACKEND_API_VERSION;
+  place.registry.iface.get_name = registry_name;
+  place.registry.iface.get_device_count = registry_count;
+  place.registry.iface.get_device = registry_device;
+  place.registry.iface.get_proc_address = registry_function;
+  place.registry.context = &place;
 
-  self.registry.api_version = GGML_BACKEND_API_VERSION;
-  self.registry.iface.get_name = registry_name;
-  self.registry.iface.get_device_count = registry_count;
-  self.registry.iface.get_device = registry_device;
-  self.registry.iface.get_proc_address = registry_function;
-  self.registry.context = &self;
-
-  ggml_backend_device_i& interface = self.device.iface;
+  ggml_backend_device_i& interface = place.handle.iface;
   interface.get_name = device_name;
   interface.get_description = device_description;
   interface.get_memory = device_memory;
@@ -426,29 +435,73 @@ Device::Device(ggml_backend_dev_t inner) : implementation_(std::make_unique<Impl
   interface.buffer_from_host_ptr = device_buffer_from_host;
   interface.supports_op = device_supports_op;
   interface.supports_buft = device_supports_type;
-  self.device.reg = &self.registry;
-  self.device.context = &self;
+  place.handle.reg = &place.registry;
+  place.handle.context = &place;
+  return place;
+}
+
+void put_on_gpu(Place& place, const attention::cuda::GpuChoice& gpu) {
+  place.launcher = std::make_unique<attention::cuda::Launcher>(gpu);
+  place.gpu_memory = std::make_unique<cache::GpuMemory>(*place.launcher);
+  ggml_backend_device_i& interface = place.handle.iface;
+  interface.buffer_from_host_ptr = nullptr;
+  interface.get_host_buffer_type = device_host_type;
+  interface.offload_op = device_offloads;
+  interface.event_new = device_new_event;
+  interface.event_free = device_free_event;
+  interface.event_synchronize = device_await_event;
+}
+
+}  // namespace
+
+Device::Device(ggml_backend_dev_t cpu) : implementation_(std::make_unique<Implementation>()) {
+  add_place(*implementation_, cpu, kName, false);
+}
+
+Device::Device(ggml_backend_dev_t inner, const attention::cuda::GpuChoice& gpu,
+               ggml_backend_dev_t cpu)
+    : implementation_(std::make_unique<Implementation>()) {
+  put_on_gpu(add_place(*implementation_, inner, kName, false), gpu);
+  if (cpu == nullptr) return;
+  Place& beside = add_place(*implementation_, cpu, std::string(kName) + "-cpu", true);
+  beside.handle.iface.get_host_buffer_type = device_host_type;
 }
 
 Device::~Device() = default;
 
-ggml_backend_dev_t Device::handle() const { return &implementation_->device; }
-ggml_backend_reg_t Device::registry() const { return &implementation_->registry; }
+ggml_backend_dev_t Device::handle() const { return &implementation_->places.front()->handle; }
+
+ggml_backend_dev_t Device::cpu_handle() const {
+  const auto& places = implementation_->places;
+  return places.size() > 1 ? &places.back()->handle : nullptr;
+}
+
+ggml_backend_reg_t Device::registry() const { return &implementation_->places.front()->registry; }
 
 void Device::own_cache(const Options& options) {
   Implementation& self = *implementation_;
   self.options = options;
-  cache::Memory& memory = self.gpu_memory != nullptr ? static_cast<cache::Memory&>(*self.gpu_memory)
-                                                     : cache::system_memory();
-  self.pool.emplace(options.budget_bytes, memory);
+  self.pool.emplace(options.budget_bytes);
   self.no_cache.emplace(options.policy, *self.pool);
+}
+
+void Device::use_threadpool(ggml_threadpool_t threadpool) {
+  implementation_->threadpool = threadpool;
 }
 
 void Device::set_policy(const cache::Policy& policy) {
   Implementation& self = *implementation_;
   const std::lock_guard lock(self.mutex);
   self.options.policy = policy;
-  for (CacheBuffer* cache : self.caches) cache->set_policy(policy, *self.pool);
+  for (CacheBuffer* cache : self.caches) cache->set_policy(policy);
+}
+
+void Device::end_graph(bool whole) {
+  Implementation& self = *implementation_;
+  const std::lock_guard lock(self.mutex);
+  if (whole)
+    for (const auto& step : self.open_steps) step->finish();
+  self.open_steps.clear();
 }
 
 void Device::pretend(bool on) {
@@ -464,12 +517,13 @@ cache::Sequence& Device::cache() {
 
 const cache::Pool& Device::pool() const { return *implementation_->pool; }
 std::string_view Device::kernel_name() const {
-  return implementation_->launcher != nullptr ? "cuda" : implementation_->kernel->name;
+  const bool on_gpu = implementation_->places.front()->launcher != nullptr;
+  return on_gpu ? "cuda" : implementation_->kernel->name;
 }
 const std::string& Device::failure_text() const { return implementation_->failure_text; }
 
 attention::cuda::GpuMemory Device::gpu_memory() const {
-  const attention::cuda::Gpu& gpu = implementation_->launcher->gpu();
+  const attention::cuda::Gpu& gpu = implementation_->places.front()->launcher->gpu();
   const attention::cuda::Gpu::Current current(gpu);
   return gpu.memory();
 }

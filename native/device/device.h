@@ -50,16 +50,21 @@ enum class Failure : uint8_t {
 /// Outlives the models and contexts on it. Contexts may compute at the same time.
 class Device {
  public:
-  /// `inner` is ggml's CPU device. Weights may be loaded before `own_cache` is called.
-  explicit Device(ggml_backend_dev_t inner);
+  /// On ggml's CPU device. Weights may be loaded before `own_cache` is called.
+  explicit Device(ggml_backend_dev_t cpu);
   /// `inner` is ggml's CUDA device of the GPU chosen; the driver's table and the images outlive
-  /// this. Throws attention::cuda::DriverError.
-  Device(ggml_backend_dev_t inner, const attention::cuda::GpuChoice& gpu);
+  /// this. With `cpu`, layers may be put there as well, with their cache: see `cpu_handle`. Throws
+  /// attention::cuda::DriverError.
+  Device(ggml_backend_dev_t inner, const attention::cuda::GpuChoice& gpu,
+         ggml_backend_dev_t cpu = nullptr);
   Device(const Device&) = delete;
   Device& operator=(const Device&) = delete;
   ~Device();
 
   ggml_backend_dev_t handle() const;
+  /// A device for the layers that are to be on the CPU beside a GPU: their cache is ours, all else
+  /// of them is as llama.cpp has it on the CPU. Null: none was asked for.
+  ggml_backend_dev_t cpu_handle() const;
   ggml_backend_reg_t registry() const;
 
   /// Sets up the caches of the contexts to be made. To be called once.
@@ -68,6 +73,13 @@ class Device {
   /// Gives the caches of all contexts another policy; what they held is dropped. Not while a graph
   /// runs.
   void set_policy(const cache::Policy& policy);
+
+  /// The threads of the cpu_handle's operations, which a graph goes to and fro from; outlive them.
+  void use_threadpool(ggml_threadpool_t threadpool);
+
+  /// With a cpu_handle, llama.cpp cuts graphs into pieces, and what they did counts as one step: to
+  /// be called after each graph, `whole` where it has run to its end.
+  void end_graph(bool whole);
 
   /// While set, graphs succeed without being computed: so that llama.cpp takes note of tokens that
   /// the cache holds already.

@@ -81,7 +81,7 @@ TEST_CASE("a copy brought to a GPU comes back as it was, from wherever it was mo
   emulator::EmulatedGpu gpu({.seed = 3, .memory_bytes = 64 << 20, .kernels = emulator::kernels()});
   attention::cuda::Launcher launcher({&gpu.driver(), 0, emulator::kEmulatedImages});
   cache::GpuMemory memory(launcher);
-  cache::Pool pool(0, memory);
+  cache::Pool pool;
   for (const char* name : {"fp16", "fp8", "int8", "k8v4", "int4", "k4v2"}) {
     CAPTURE(std::string(name));
     attention::Copy copy{.tier = *attention::tier_named(name), .capacity = 128, .tokens = 128};
@@ -89,8 +89,8 @@ TEST_CASE("a copy brought to a GPU comes back as it was, from wherever it was mo
     for (size_t i = 0; i < bytes.size(); i++) bytes[i] = static_cast<std::byte>(i * 31 % 251);
     copy.data = bytes.data();
 
-    std::byte* slot = pool.allocate(bytes.size());
-    std::byte* other = pool.allocate(bytes.size());
+    std::byte* slot = pool.allocate(bytes.size(), memory);
+    std::byte* other = pool.allocate(bytes.size(), memory);
     REQUIRE((slot != nullptr && other != nullptr));
     memory.bring(kGeometry, copy, slot);
     memory.copy(other, slot, bytes.size());
@@ -114,7 +114,8 @@ TEST_CASE("sequences of a GPU share blocks until one appends to them") {
     std::vector<std::byte> all, room;
     const cache::Geometry geometry = sequence.layer(0).geometry();
     for (const attention::Block& block : sequence.blocks(0)) {
-      const attention::Copy local = sequence.memory().local(geometry, block.copies[0], room);
+      const attention::Copy local =
+          sequence.layer(0).memory().local(geometry, block.copies[0], room);
       all.insert(all.end(), local.data, local.data + cache::slot_bytes(geometry, local));
     }
     return all;
