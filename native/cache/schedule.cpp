@@ -17,7 +17,7 @@ constexpr int64_t kNoBound = std::numeric_limits<int64_t>::max();
 constexpr int64_t divided_up(int64_t value, int64_t by) { return (value + by - 1) / by; }
 
 int64_t fp16_bytes(Geometry geometry, int64_t tokens) {
-  return tokens * geometry.kv_heads * geometry.head_dim * 2 * int64_t{sizeof(uint16_t)};
+  return tokens * static_cast<int64_t>(fp16_token_bytes(geometry));
 }
 
 }  // namespace

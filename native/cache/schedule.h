@@ -20,6 +20,12 @@ struct Geometry {
   bool operator==(const Geometry&) const = default;
 };
 
+/// Bytes of one token's keys and values in FP16.
+inline size_t fp16_token_bytes(Geometry geometry) {
+  return 2 * sizeof(uint16_t) * static_cast<size_t>(geometry.kv_heads) *
+         static_cast<size_t>(geometry.head_dim);
+}
+
 /// Bytes of a copy's parts for all KV heads, and of the positions that follow them where tokens
 /// were dropped.
 size_t parts_bytes(Geometry geometry, const attention::Copy& copy);

@@ -156,9 +156,7 @@ Account Sequence::account() const {
       coded[level].bytes += layer.level_bytes(static_cast<int32_t>(level));
     dropped += layer.dropped_tokens();
     account.degraded_tokens = std::max(account.degraded_tokens, layer.degraded_tokens());
-    account.fp16_bytes += sizeof(uint16_t) * 2 * static_cast<size_t>(layer.length()) *
-                          static_cast<size_t>(layer.geometry().kv_heads) *
-                          static_cast<size_t>(layer.geometry().head_dim);
+    account.fp16_bytes += static_cast<size_t>(layer.length()) * fp16_token_bytes(layer.geometry());
   }
   if (any == nullptr) return account;
   account.sink.tokens = std::min<int64_t>(account.tokens, common_.policy.sink);

@@ -4,12 +4,14 @@
 #include <chrono>
 #include <cstdlib>
 #include <filesystem>
+#include <numeric>
 #include <stdexcept>
 
 #include "attention/format/format.h"
 #include "cache/forecast.h"
 #include "runtime/assertion.h"
 #include "runtime/gguf_check.h"
+#include "runtime/gpu_layers.h"
 #include "runtime/key_bias.h"
 #include "runtime/libraries.h"
 #include "runtime/llama_log.h"
@@ -30,8 +32,10 @@ std::string metadata(const llama_model* model, const std::string& key) {
   return length < 0 ? std::string() : std::string(value.data());
 }
 
-/// What is left alone of a GPU's memory, for its other programs and for ggml's own buffers.
-size_t gpu_reserve(size_t total) { return std::min(total / 32, size_t{256} << 20); }
+/// What is left alone of a GPU's memory: for its other programs, and as the pool takes it by slabs.
+size_t gpu_reserve(size_t total) {
+  return std::clamp(total / 32, size_t{8} << 20, size_t{256} << 20);
+}
 
 /// Of the progress of a load that ends with a check of the cache.
 constexpr float kLoadingShare = 0.5f;
@@ -54,34 +58,79 @@ bool on_load_progress(float fraction, void* data) {
 
 }  // namespace
 
-Result<std::unique_ptr<Model>> Model::load_on(std::optional<GpuDevice> gpu,
-                                              const LoadOptions& options, const Progress& progress,
-                                              const Cancel& cancel) {
+Result<std::unique_ptr<Model>> Model::load_at(const Site& site, const LoadOptions& options,
+                                              const Progress& progress, const Cancel& cancel,
+                                              size_t& lacking) {
   std::unique_ptr<Model> model(new Model);
-  model->gpu_ = gpu;
-  Result<Done> opened = model->open(options, progress, cancel);
+  model->site_ = site;
+  const Result<Done> opened = model->open(options, progress, cancel);
+  lacking = model->lacking_;
   if (!opened) return opened.error();
   return model;
 }
 
+/// With as many layers as fit, or were asked for, on the GPU. What fits is estimated first; where
+/// that was too many, a try has shown how much is lacking.
+Result<std::unique_ptr<Model>> Model::load_on_gpu(const GpuDevice& gpu, const LoadOptions& options,
+                                                  const Progress& progress, const Cancel& cancel) {
+  if (const auto checked = check_gguf(options.model_path); !checked) return checked.error();
+  const auto sizes = layer_sizes(options.model_path, kMicroBatch);
+  if (!sizes) {
+    return Error{Code::model_invalid, options.model_path +
+                                          " lacks a part of it that is in a file of its own. "
+                                          "Download the model again."};
+  }
+  const auto* policy = std::get_if<cache::Policy>(&options.cache);
+  const int32_t tokens =
+      options.context_tokens > 0 ? options.context_tokens : sizes->trained_tokens;
+  std::vector<size_t> cache =
+      least_cache_bytes(policy != nullptr ? *policy : cache::Policy(), *sizes, tokens, kMicroBatch);
+  const size_t whole = std::accumulate(cache.begin(), cache.end(), size_t{0});
+  if (const size_t budget = options.cache_budget_bytes; budget > 0 && whole > budget)
+    for (size_t& bytes : cache)
+      bytes = static_cast<size_t>(static_cast<double>(bytes) * static_cast<double>(budget) /
+                                  static_cast<double>(whole));
+
+  size_t free = 0, total = 0;
+  ggml_backend_dev_memory(gpu.inner, &free, &total);
+  const int32_t all = sizes->count();
+  int32_t layers = std::min(options.gpu_layers, all);
+  if (layers == 0) {
+    layers = std::max(1, layers_that_fit(*sizes, cache, free - std::min(free, gpu_reserve(total))));
+  }
+  for (int32_t step = 1;; step *= 2) {
+    size_t lacking = 0;
+    auto model = load_at({gpu, layers, all - layers}, options, progress, cancel, lacking);
+    if (model || model.error().code != Code::out_of_memory || options.gpu_layers > 0) return model;
+    int32_t fewer = lacking > 0 ? 0 : step;
+    for (size_t freed = 0; freed < lacking && fewer < layers; fewer++) {
+      const auto moved = static_cast<size_t>(all - layers + fewer);
+      freed += sizes->weights[moved] + cache[moved];
+    }
+    if (fewer >= layers) return model;
+    layers -= fewer;
+  }
+}
+
 Result<std::unique_ptr<Model>> Model::load(const LoadOptions& options, const Progress& progress,
                                            const Cancel& cancel) {
-  if (std::holds_alternative<std::monostate>(options.gpu))
-    return load_on(std::nullopt, options, progress, cancel);
+  size_t lacking = 0;
+  const auto load_on_cpu = [&] { return load_at({}, options, progress, cancel, lacking); };
+  if (std::holds_alternative<std::monostate>(options.gpu)) return load_on_cpu();
   // ggml's backend for the GPU has to find the libraries of its release.
   if (const auto cpu = cpu_device(options.libraries_path); !cpu) return cpu.error();
   const auto* search = std::get_if<GpuSearch>(&options.gpu);
   Result<GpuDevice> gpu = search != nullptr ? find_gpu(*search) : std::get<GpuDevice>(options.gpu);
   std::string reason;
   if (gpu) {
-    Result<std::unique_ptr<Model>> model = load_on(gpu.value(), options, progress, cancel);
+    Result<std::unique_ptr<Model>> model = load_on_gpu(gpu.value(), options, progress, cancel);
     if (model || options.gpu_required || !is_of_gpu(model.error().code)) return model;
     reason = model.error().message;
   } else {
     if (options.gpu_required) return gpu.error();
     reason = gpu.error().message;
   }
-  Result<std::unique_ptr<Model>> model = load_on(std::nullopt, options, progress, cancel);
+  Result<std::unique_ptr<Model>> model = load_on_cpu();
   if (model) model.value()->info_.gpu_reason = reason;
   return model;
 }
@@ -111,14 +160,23 @@ Result<Done> Model::open(const LoadOptions& options, const Progress& progress,
   Loading loading{loading_progress, cancel};
   parameters.progress_callback = on_load_progress;
   parameters.progress_callback_user_data = &loading;
-  ggml_backend_dev_t devices[] = {nullptr, nullptr};
+  std::vector<ggml_backend_dev_t> devices;
+  std::vector<float> split(llama_max_devices());
   if (std::holds_alternative<cache::Policy>(options.cache)) {
     if (const auto opened = open_device(cpu.value()); !opened) return opened.error();
-    devices[0] = device_->handle();
-  } else if (gpu_) {
-    devices[0] = gpu_->inner;
+    if (ggml_backend_dev_t beside = device_->cpu_handle()) {
+      devices.push_back(beside);
+      split[0] = static_cast<float>(site_.cpu_layers);
+      split[1] = static_cast<float>(site_.gpu_layers + 1);  // and the output
+    }
+    devices.push_back(device_->handle());
+  } else if (site_.gpu) {
+    devices.push_back(site_.gpu->inner);
+    parameters.n_gpu_layers = site_.gpu_layers + 1;
   }
-  parameters.devices = devices;
+  devices.push_back(nullptr);
+  parameters.devices = devices.data();
+  parameters.tensor_split = split.data();
   try {
     model_.reset(llama_model_load_from_file(options.model_path.c_str(), parameters));
   } catch (const std::runtime_error&) {
@@ -130,7 +188,8 @@ Result<Done> Model::open(const LoadOptions& options, const Progress& progress,
                                               " does not know the architecture of " +
                                               options.model_path + ". Choose another model."};
   }
-  if (model_ == nullptr && gpu_ && log.errors().find("unable to allocate") != std::string::npos) {
+  if (model_ == nullptr && site_.gpu &&
+      log.errors().find("unable to allocate") != std::string::npos) {
     return Error{Code::out_of_memory,
                  "The model does not fit on the GPU " + gpu_text() +
                      ". Choose a smaller model, close other programs that use the GPU, or set "
@@ -146,8 +205,9 @@ Result<Done> Model::open(const LoadOptions& options, const Progress& progress,
                      " does not generate text token by token. Choose a causal language model."};
   }
 
-  if (gpu_) {
-    if (Result<SeenGpu> seen = see_gpu(gpu_->choice)) info_.gpu = seen.value();
+  if (site_.gpu) {
+    if (Result<SeenGpu> seen = see_gpu(site_.gpu->choice)) info_.gpu = seen.value();
+    info_.gpu_layers = site_.gpu_layers;
   }
   vocab_ = llama_model_get_vocab(model_.get());
   info_.architecture = metadata(model_.get(), "general.architecture");
@@ -174,6 +234,8 @@ Result<Done> Model::open(const LoadOptions& options, const Progress& progress,
                      ". Set sightline.model.contextTokens to at most that, or to 0."};
   }
   if (const auto opened = open_context(info_.threads); !opened) return opened.error();
+  if (const auto warmed = warm_up(cancel); !warmed) return warmed.error();
+  if (const auto checked = check_memory(); !checked) return checked.error();
   const Progress check_progress = [&](float fraction) {
     progress(first_part + (1 - first_part) * fraction);
   };
@@ -186,7 +248,7 @@ Result<Done> Model::open(const LoadOptions& options, const Progress& progress,
 }
 
 Result<Done> Model::open_device(ggml_backend_dev_t cpu) {
-  if (!gpu_) {
+  if (!site_.gpu) {
     device_ = std::make_unique<device::Device>(cpu);
     return Done{};
   }
@@ -199,7 +261,8 @@ Result<Done> Model::open_device(ggml_backend_dev_t cpu) {
                                             "\"off\"."};
   }
   try {
-    device_ = std::make_unique<device::Device>(gpu_->inner, gpu_->choice);
+    device_ = std::make_unique<device::Device>(site_.gpu->inner, site_.gpu->choice,
+                                               site_.cpu_layers > 0 ? cpu : nullptr);
   } catch (const attention::cuda::DriverError& error) {
     return Error{Code::gpu_failed, std::string("The GPU cannot be used: ") + error.what() + "."};
   }
@@ -242,7 +305,8 @@ Result<Done> Model::open_context(int32_t threads) {
     auto& policy = std::get<cache::Policy>(options_.cache);
     biased_layers_ = biased_layers(key_bias_norms(options_.model_path));
     policy = with_fine_keys(policy, biased_layers_);
-    policy.budget = options_.cache_budget_bytes > 0 ? options_.cache_budget_bytes : spare_memory();
+    policy.budget =
+        options_.cache_budget_bytes > 0 ? options_.cache_budget_bytes : default_budget();
     device_->own_cache({.policy = policy,
                         .budget_bytes = options_.cache_budget_bytes,
                         .capacity = has_plain_heads() ? capacity : 0,
@@ -257,7 +321,7 @@ Result<Done> Model::open_context(int32_t threads) {
   }
   if (!assertions.failed().empty()) return invalid_model(assertions.failed());
   if (context_ == nullptr) {
-    const std::string where = gpu_ ? " on the GPU " + gpu_text() : "";
+    const std::string where = site_.gpu ? " on the GPU " + gpu_text() : "";
     return Error{Code::out_of_memory, "There is not enough memory" + where + " for a context of " +
                                           std::to_string(info_.context_tokens) + " tokens (" +
                                           log.errors() + "). Lower sightline.model.contextTokens."};
@@ -266,13 +330,24 @@ Result<Done> Model::open_context(int32_t threads) {
     info_.owned_layers = device_->owned_layers();
     info_.kernels = device_->kernel_name();
   }
-  if (gpu_ && device_ != nullptr && options_.cache_budget_bytes == 0) {
-    // ggml's own buffers have been taken by now.
-    auto& policy = std::get<cache::Policy>(options_.cache);
-    policy.budget = spare_memory();
-    if (policy.kind == cache::PolicyKind::automatic) set_policy(policy);
+  if (device_ != nullptr && device_->cpu_handle() != nullptr) {
+    threadpool_.emplace(ggml_backend_dev_by_type(GGML_BACKEND_DEVICE_TYPE_CPU), threads);
+    llama_attach_threadpool(context_.get(), threadpool_->handle(), nullptr);
+    device_->use_threadpool(threadpool_->handle());
   }
-  return check_memory();
+  return Done{};
+}
+
+/// On a GPU the first step takes memory for all later ones; what is left then is the cache's.
+Result<Done> Model::warm_up(const Cancel& cancel) {
+  if (!site_.gpu || device_ == nullptr) return Done{};
+  const size_t count = std::min(kMicroBatch, static_cast<size_t>(info_.context_tokens));
+  const std::vector<llama_token> tokens(count, std::max(info_.bos, llama_token{0}));
+  if (const auto logits = evaluate(tokens, false, cancel); !logits) return logits.error();
+  auto& policy = std::get<cache::Policy>(options_.cache);
+  if (options_.cache_budget_bytes == 0) policy.budget = default_budget();
+  set_policy(policy);
+  return Done{};
 }
 
 /// Whether keys and values come in heads that our cache can hold: of one size, a multiple of 16.
@@ -288,28 +363,52 @@ bool Model::has_plain_heads() const {
   const std::string& keys = given[0].empty() ? usual : given[0];
   const std::string& values = given[1].empty() ? usual : given[1];
   const int head_dim = std::atoi(keys.c_str());
-  if (gpu_) return keys == values && attention::cuda::Plan::is_possible(head_dim);
+  if (site_.gpu) return keys == values && attention::cuda::Plan::is_possible(head_dim);
   return keys == values && head_dim % 16 == 0;
 }
 
 /// Its name and memory, for messages.
 std::string Model::gpu_text() const {
   size_t free = 0, total = 0;
-  ggml_backend_dev_memory(gpu_->inner, &free, &total);
-  return std::string(ggml_backend_dev_description(gpu_->inner)) + " (" + size_text(free) + " of " +
-         size_text(total) + " are free)";
+  ggml_backend_dev_memory(site_.gpu->inner, &free, &total);
+  return std::string(ggml_backend_dev_description(site_.gpu->inner)) + " (" + size_text(free) +
+         " of " + size_text(total) + " are free)";
 }
 
-/// Half of what the machine has besides the model's weights; all that the GPU has, which nobody
-/// shares with the editor.
+/// Half of what the machine has besides the model's weights.
 size_t Model::spare_memory() const {
-  if (gpu_) {
-    const attention::cuda::GpuMemory memory = device_->gpu_memory();
-    const size_t reserve = gpu_reserve(memory.total);
-    return memory.free > reserve ? memory.free - reserve : 0;
-  }
   const size_t limit = memory_limit();
   return limit > info_.file_bytes ? (limit - info_.file_bytes) / 2 : 0;
+}
+
+/// All that the GPU has, which nobody shares with the editor.
+size_t Model::spare_gpu_memory() const {
+  const attention::cuda::GpuMemory memory = device_->gpu_memory();
+  const size_t reserve = gpu_reserve(memory.total);
+  return memory.free > reserve ? memory.free - reserve : 0;
+}
+
+/// The part of the cache that lies in the GPU's memory.
+double Model::gpu_share() const {
+  if (!site_.gpu) return 0;
+  const std::vector<cache::Geometry> layers = device_->cache().geometries();
+  size_t all = 0, there = 0;
+  for (size_t i = 0; i < layers.size(); i++) {
+    all += cache::fp16_token_bytes(layers[i]);
+    if (i >= static_cast<size_t>(site_.cpu_layers)) there += cache::fp16_token_bytes(layers[i]);
+  }
+  return all > 0 ? static_cast<double>(there) / static_cast<double>(all) : 1;
+}
+
+/// For the whole cache, where nobody says how much: its layers are all at the same levels, so it is
+/// as large as the memory allows that has the least for its part of it.
+size_t Model::default_budget() const {
+  if (!site_.gpu) return spare_memory();
+  const double share = gpu_share();
+  double bytes = static_cast<double>(memory_limit());
+  if (share > 0) bytes = static_cast<double>(spare_gpu_memory()) / share;
+  if (share < 1) bytes = std::min(bytes, static_cast<double>(spare_memory()) / (1 - share));
+  return static_cast<size_t>(bytes);
 }
 
 /// Compares the cache with an FP16 one over a short text, and raises its bits as long as it is too
@@ -367,7 +466,7 @@ void Model::set_policy(const cache::Policy& policy) {
 
 /// The cache grows with its tokens; whether the full context would fit is told at once, and whether
 /// a budget that is to be kept has room for what always stays FP16.
-Result<Done> Model::check_memory() const {
+Result<Done> Model::check_memory() {
   if (device_ == nullptr) return Done{};
   const size_t limit = memory_limit();
   const cache::Sequence& sequence = device_->cache();
@@ -386,20 +485,34 @@ Result<Done> Model::check_memory() const {
   size_t bytes =
       cache::forecast_bytes(sequence.policy(), sequence.geometries(), info_.context_tokens) + step;
   if (options_.cache_budget_bytes > 0) bytes = std::min(bytes, options_.cache_budget_bytes);
-  if (gpu_) {
-    if (bytes <= spare_memory()) return Done{};
-    return Error{Code::out_of_memory,
-                 "A context of " + std::to_string(info_.context_tokens) + " tokens needs " +
-                     size_text(bytes) + " besides the model on the GPU " + gpu_text() +
-                     ". Lower sightline.model.contextTokens, or hold the cache in fewer bits "
-                     "(sightline.cache.policy, sightline.cache.tier)."};
+  if (site_.gpu) {
+    const auto there = static_cast<size_t>(static_cast<double>(bytes) * gpu_share());
+    if (const auto checked = check_gpu_memory(there); !checked) return checked.error();
+    if (site_.cpu_layers == 0) return Done{};
+    bytes -= there;
   }
-  const size_t needed = bytes + device_->passed_bytes() + info_.file_bytes;
+  size_t weights = info_.file_bytes;
+  if (site_.gpu)
+    weights = weights * static_cast<size_t>(site_.cpu_layers) / static_cast<size_t>(info_.layers);
+  const size_t needed = bytes + device_->passed_bytes() + weights;
   if (limit == 0 || needed <= limit) return Done{};
   return Error{Code::out_of_memory,
                "A context of " + std::to_string(info_.context_tokens) + " tokens needs " +
                    size_text(needed) + " with the model's weights, and this machine has " +
                    size_text(limit) + ". Lower sightline.model.contextTokens."};
+}
+
+/// `bytes`: of the cache, on the GPU.
+Result<Done> Model::check_gpu_memory(size_t bytes) {
+  const size_t spare = spare_gpu_memory();
+  if (bytes <= spare) return Done{};
+  lacking_ = bytes - spare;
+  return Error{Code::out_of_memory,
+               "A context of " + std::to_string(info_.context_tokens) + " tokens needs " +
+                   size_text(bytes) + " besides the model on the GPU " + gpu_text() +
+                   ". Lower sightline.model.contextTokens, hold the cache in fewer bits "
+                   "(sightline.cache.policy, sightline.cache.tier), or put fewer layers there "
+                   "(sightline.gpu.layers)."};
 }
 
 }  // namespace sightline::runtime

@@ -125,7 +125,7 @@ Error Model::decode_error(int32_t code) const {
                                          " uses its KV cache in a way Sightline does not support. "
                                          "Choose another model."};
   }
-  if (code == -2 && gpu_) {
+  if (code == -2 && site_.gpu) {
     return {Code::out_of_memory, "The GPU " + gpu_text() +
                                      " has no memory left for this step. Close other programs "
                                      "that use it or use a shorter context."};
@@ -156,6 +156,7 @@ Result<Done> Model::decode(std::span<const llama_token> tokens, bool all_logits,
   const int32_t code = llama_decode(
       context_.get(), batch.fill(tokens, static_cast<int32_t>(tokens_.size()), all_logits));
   cancel_.store(nullptr);
+  if (device_ != nullptr) device_->end_graph(code == 0);
   if (code != 0) {
     settle();
     return decode_error(code);

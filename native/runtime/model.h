@@ -20,6 +20,7 @@
 #include "runtime/error.h"
 #include "runtime/gpu.h"
 #include "runtime/self_check.h"
+#include "runtime/threadpool.h"
 
 namespace sightline::runtime {
 
@@ -38,6 +39,7 @@ struct LoadOptions {
   /// Where the model runs: on this GPU, or on one that is to be searched for.
   std::variant<std::monostate, GpuSearch, GpuDevice> gpu;
   bool gpu_required = false;   // else the CPU where it cannot be, see Info::gpu_reason
+  int32_t gpu_layers = 0;      // of the model, on the GPU; 0: as many as fit
   int32_t context_tokens = 0;  // 0: as trained
   int32_t threads = 0;         // 0: all physical cores but one
   size_t cache_budget_bytes = 0;
@@ -65,6 +67,7 @@ struct Info {
   int32_t threads = 0;
   std::string kernels;
   std::optional<SeenGpu> gpu;  // that the model is on
+  int32_t gpu_layers = 0;      // so many of its layers
   std::string gpu_reason;      // why a GPU that was asked for is not used
   double load_seconds = 0;
 };
@@ -156,18 +159,33 @@ class Model {
 
  private:
   Model() = default;
-  static Result<std::unique_ptr<Model>> load_on(std::optional<GpuDevice> gpu,
-                                                const LoadOptions& options,
-                                                const Progress& progress, const Cancel& cancel);
+  /// Where a model is put: on the CPU, or so many of its layers, the last ones, on a GPU.
+  struct Site {
+    std::optional<GpuDevice> gpu;
+    int32_t gpu_layers = 0;
+    int32_t cpu_layers = 0;
+  };
+  /// `lacking`: bytes by which the GPU was too small for the cache, where that is known.
+  static Result<std::unique_ptr<Model>> load_at(const Site& site, const LoadOptions& options,
+                                                const Progress& progress, const Cancel& cancel,
+                                                size_t& lacking);
+  static Result<std::unique_ptr<Model>> load_on_gpu(const GpuDevice& gpu,
+                                                    const LoadOptions& options,
+                                                    const Progress& progress, const Cancel& cancel);
   Result<Done> open(const LoadOptions& options, const Progress& progress, const Cancel& cancel);
   Result<Done> open_device(ggml_backend_dev_t cpu);
   Result<Done> open_context(int32_t threads);
+  Result<Done> warm_up(const Cancel& cancel);
   bool has_plain_heads() const;
   size_t spare_memory() const;
+  size_t spare_gpu_memory() const;
+  double gpu_share() const;
+  size_t default_budget() const;
   std::string gpu_text() const;
   void set_policy(const cache::Policy& policy);
   Error invalid_model(const std::string& reason) const;
-  Result<Done> check_memory() const;
+  Result<Done> check_memory();
+  Result<Done> check_gpu_memory(size_t bytes);
   Result<Done> check_cache(const Progress& progress, const Cancel& cancel);
   Result<std::vector<float>> check_logits(const cache::Policy& policy, const Cancel& cancel);
   Result<Done> check_sessions() const;
@@ -191,8 +209,10 @@ class Model {
 
   Info info_;
   LoadOptions options_;
-  std::optional<GpuDevice> gpu_;  // none: the CPU
-  // Destroyed from the last to the first: contexts, model, device.
+  Site site_;
+  size_t lacking_ = 0;  // of the GPU's memory
+  // Destroyed from the last to the first: contexts, model, device, threads.
+  std::optional<Threadpool> threadpool_;    // where layers are on the CPU beside a GPU
   std::unique_ptr<device::Device> device_;  // null: stock cache
   std::unique_ptr<llama_model, Free<llama_model_free>> model_;
   std::unique_ptr<llama_context, Free<llama_free>> context_;

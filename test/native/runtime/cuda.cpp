@@ -27,6 +27,7 @@ namespace emulator = sightline::attention::cuda::emulator;
 namespace {
 
 constexpr size_t kGpuBytes = size_t{1} << 30;
+constexpr int32_t kLayers = 4;  // of the bundled model
 
 ggml_backend_dev_t cpu() {
   Result<ggml_backend_dev_t> device = cpu_device(SIGHTLINE_TEST_LIBRARIES);
@@ -87,7 +88,8 @@ struct OnGpu {
       : gpu({.seed = seed, .memory_bytes = bytes, .kernels = emulator::kernels()}),
         inner(gpu, cpu()) {}
 
-  Result<Done> load(LoadOptions options, bool required = true) {
+  Result<Done> load(LoadOptions options, int32_t layers = 0, bool required = true) {
+    options.gpu_layers = layers;
     options.gpu_required = required;
     options.gpu = GpuDevice{inner.handle(), {&gpu.driver(), 0, emulator::kEmulatedImages}};
     const Cancel never{false};
@@ -174,7 +176,7 @@ TEST_CASE("a GPU without room for the model, its context or the cache says so") 
   for (const size_t mebibytes : {4, 16, 20, 24, 28}) {
     CAPTURE(mebibytes);
     OnGpu gpu(0, mebibytes << 20);
-    const Result<Done> loaded = gpu.load(options(selective("fp16")));
+    const Result<Done> loaded = gpu.load(options(selective("fp16")), kLayers);
     if (!loaded) {
       note(loaded.error());
       continue;
@@ -193,7 +195,7 @@ TEST_CASE("a GPU without room for the model, its context or the cache says so") 
 
 TEST_CASE("where a GPU is only wished for the CPU serves, and says why") {
   OnGpu gpu(0, size_t{4} << 20);
-  REQUIRE(gpu.load(options(selective("int8")), false));
+  REQUIRE(gpu.load(options(selective("int8")), 0, false));
   CHECK_FALSE(gpu.model->info().gpu);
   CHECK(gpu.model->info().gpu_reason.find("does not fit on the GPU") != std::string::npos);
   CHECK(gpu.model->info().kernels != "cuda");
@@ -241,6 +243,78 @@ TEST_CASE("where the GPU fails in a step the driver's word is told, and nothing 
   CHECK(gpu.model->stats().account.tokens == 25);
 }
 
+TEST_CASE("layers on the CPU beside a GPU have their cache there, and the model gives the same") {
+  cache::Policy by_budget;
+  by_budget.kind = cache::PolicyKind::automatic;
+  by_budget.window = 128;
+  cache::Policy heavy = selective("int8");
+  heavy.kind = cache::PolicyKind::h2o;
+  struct Case {
+    cache::Policy policy;
+    int32_t gpu_layers;
+    double bound;
+  };
+  const Case cases[] = {{selective("fp16"), 2, 5e-6},
+                        {selective("int8"), 1, 1e-3},
+                        {by_budget, 3, 5e-2},
+                        {heavy, 3, 1e-3}};
+  uint32_t seed = 0;
+  for (const auto& [policy, layers, bound] : cases) {
+    CAPTURE(cache::name_of(policy.kind));
+    LoadOptions chosen = options(policy);
+    // Too little for FP16 throughout, enough for a step and the window.
+    if (policy.kind == cache::PolicyKind::automatic) chosen.cache_budget_bytes = 3400 << 10;
+    const Cancel never{false};
+    auto reference = Model::load(
+        chosen, [](float) {}, never);
+    REQUIRE(reference);
+    Model& cpu = *reference.value();
+    const auto prompt = tokens(420);
+    const auto more = tokens(3, 2);
+    const auto expected = evaluate(cpu, prompt);
+    std::vector<std::vector<float>> expected_more;
+    for (const llama_token token : more) expected_more.push_back(evaluate(cpu, {token}));
+    OnGpu gpu(seed++ % 6);
+    const Result<Done> loaded = gpu.load(chosen, layers);
+    REQUIRE_MESSAGE(loaded, (loaded ? "" : loaded.error().message));
+    CHECK(gpu.model->info().gpu_layers == layers);
+    CHECK(gpu.model->info().owned_layers == kLayers);
+    CHECK(gpu.model->stats().passed_bytes == 0);
+    CHECK(divergence(expected, evaluate(*gpu.model, prompt)) < bound);
+    // A step that fails on the GPU leaves nothing of itself on the CPU.
+    gpu.gpu.set_launching(false);
+    CHECK_FALSE(gpu.model->evaluate(tokens(400, 3), false, never));
+    CHECK(gpu.model->stats().account.tokens == 420);
+    gpu.gpu.set_launching(true);
+    for (size_t i = 0; i < more.size(); i++)
+      CHECK(divergence(expected_more[i], evaluate(*gpu.model, {more[i]})) < bound);
+    CHECK(gpu.model->stats().account == cpu.stats().account);
+  }
+}
+
+TEST_CASE("as many layers are on a GPU as it has room for, and the CPU has the others") {
+  const Cancel never{false};
+  int32_t before = kLayers;
+  std::set<int32_t> seen;
+  for (const size_t mebibytes : {64, 36, 33, 26}) {
+    CAPTURE(mebibytes);
+    OnGpu gpu(0, mebibytes << 20);
+    REQUIRE(gpu.load(options(selective("int8")), 0, false));
+    const int32_t layers = gpu.model->info().gpu_layers;
+    CHECK(layers <= before);
+    CHECK((layers == 0) == !gpu.model->info().gpu_reason.empty());
+    before = layers;
+    seen.insert(layers);
+    // What a step needs for itself may still be too much for so small a GPU.
+    const auto logits = gpu.model->evaluate(tokens(700), false, never);
+    if (!logits) CHECK(logits.error().code == Code::out_of_memory);
+    gpu.model->truncate(0);
+    CHECK(gpu.model->evaluate(tokens(20), false, never));
+  }
+  CHECK(seen.size() >= 3);
+  CHECK(seen.contains(kLayers));
+}
+
 TEST_CASE("a cache that is saved on a GPU is restored on a CPU, and the other way round") {
   const std::string path = float_model() + ".session";
   const auto prompt = tokens(300);
@@ -248,7 +322,7 @@ TEST_CASE("a cache that is saved on a GPU is restored on a CPU, and the other wa
   std::vector<float> expected;
   {
     OnGpu gpu;
-    REQUIRE(gpu.load(options(policy)));
+    REQUIRE(gpu.load(options(policy), 2));
     evaluate(*gpu.model, prompt);
     REQUIRE(gpu.model->save_session(path));
     expected = evaluate(*gpu.model, {7});

@@ -13,6 +13,8 @@ namespace sightline::test {
 
 namespace cuda = attention::cuda;
 
+constexpr int64_t kLongBatch = 32;
+
 struct CudaDevice::State {
   cuda::emulator::EmulatedGpu& emulated;
   cuda::Gpu gpu;
@@ -272,6 +274,11 @@ void device_properties(ggml_backend_dev_t device, ggml_backend_dev_props* proper
   properties->caps.events = true;
 }
 
+/// As ggml's: products of long batches are worth sending their weights for.
+bool device_offloads(ggml_backend_dev_t, const ggml_tensor* op) {
+  return op->op == GGML_OP_MUL_MAT && op->ne[1] >= kLongBatch;
+}
+
 ggml_backend_event_t device_new_event(ggml_backend_dev_t device) {
   const cuda::Gpu::Current current(of(device).gpu);
   cuda::EventHandle* event = nullptr;
@@ -324,6 +331,7 @@ CudaDevice::CudaDevice(cuda::emulator::EmulatedGpu& gpu, ggml_backend_dev_t cpu)
   interface.supports_buft = [](ggml_backend_dev_t device, ggml_backend_buffer_type_t type) {
     return type == &of(device).buffer_type;
   };
+  interface.offload_op = device_offloads;
   interface.event_new = device_new_event;
   interface.event_free = device_free_event;
   interface.event_synchronize = device_await_event;
