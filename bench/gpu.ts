@@ -17,7 +17,7 @@ const modelOf = ({ own }: Options): string | undefined => own['model'];
 async function* measure(options: Options): AsyncGenerator<Row> {
   const { quick, selects } = options;
   const loaded = addonHere();
-  const gpu = gpuSearch({ use: 'required', cudaPath: '' });
+  const gpu = gpuSearch({ use: 'required', layers: 0, cudaPath: '' });
   if (gpu === undefined) throw new Error('There is no GPU to be had on this platform.');
   const seen = await loaded.addon.gpu();
   gpuName = `${seen.name}, CUDA ${seen.cuda}`;

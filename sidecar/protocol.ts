@@ -36,6 +36,8 @@ export interface SightlineSettings {
   readonly gpu: {
     /** auto: a GPU where one can be used, and the CPU otherwise. required: without one nothing is loaded. */
     readonly use: 'auto' | 'required' | 'off';
+    /** Layers of the model, the last ones, that are on the GPU; 0: as many as fit. The others are on the CPU. */
+    readonly layers: number;
     /** Folder of the CUDA toolkit's libraries, searched before the usual ones; empty: only those. */
     readonly cudaPath: string;
   };

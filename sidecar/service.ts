@@ -174,10 +174,11 @@ export class CompletionService {
 }
 
 /** Where a model runs, if there was a choice. */
-function placeOf({ gpu, gpuReason }: ModelInfo): string {
+function placeOf({ gpu, gpuLayers, layers, gpuReason }: ModelInfo): string {
   if (gpu !== undefined) {
     const compiled = gpu.compilesKernels ? ', its kernels compiled by the driver' : '';
-    return `, on ${gpu.name} (${(gpu.totalBytes / 2 ** 30).toFixed(0)} GiB, CUDA ${gpu.cuda})${compiled}`;
+    const part = gpuLayers < layers ? `${gpuLayers} of ${layers} layers ` : '';
+    return `, ${part}on ${gpu.name} (${(gpu.totalBytes / 2 ** 30).toFixed(0)} GiB, CUDA ${gpu.cuda})${compiled}`;
   }
   return gpuReason === undefined ? '' : `, on the CPU. ${gpuReason}`;
 }

@@ -64,6 +64,7 @@ const schema = group({
   }).prefault({}),
   gpu: group({
     use: oneOf('auto', 'required', 'off'),
+    layers: whole(0, 0, 4096),
     cudaPath: z
       .string('an absolute path, or ""')
       .refine((path) => path === '' || isAbsolute(path), 'an absolute path, or ""')

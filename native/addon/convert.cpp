@@ -192,6 +192,7 @@ Result<runtime::LoadOptions> to_load_options(const Napi::Value& value) {
   if (reader.has("gpu")) {
     Reader gpu(reader.get("gpu"));
     options.gpu_required = gpu.flag("required");
+    options.gpu_layers = gpu.count("layers");
     if (!gpu.wrong().empty()) return gpu.error();
     Result<runtime::GpuSearch> search = to_gpu_search(reader.get("gpu"));
     if (!search) return search.error();
@@ -291,6 +292,7 @@ Napi::Value to_js(Napi::Env env, const runtime::Info& info) {
   object.Set("kernels", info.kernels);
   object.Set("loadSeconds", info.load_seconds);
   if (info.gpu) object.Set("gpu", to_js(env, *info.gpu));
+  object.Set("gpuLayers", info.gpu_layers);
   if (!info.gpu_reason.empty()) object.Set("gpuReason", info.gpu_reason);
   return object;
 }

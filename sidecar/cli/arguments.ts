@@ -19,6 +19,7 @@ Completes FILE at the end of LINE, or before COLUMN (both count from 1), with th
   --budget N                 MiB the KV cache may take; 0: no bound, auto takes half of what is left (0)
   --context N                tokens of context; 0: as the model was trained (0)
   --gpu NAME                 auto: an NVIDIA GPU where one can be used; required, or off: the CPU (auto)
+  --gpu-layers N             layers of the model on the GPU, the others on the CPU; 0: as many as fit (0)
   --cuda-path FOLDER         where CUDA's libraries are, if in no usual place
   --threads N                CPU threads; 0: all physical cores but one (0)
   --max-tokens N             most tokens to generate (64)
@@ -36,6 +37,7 @@ const options = {
   budget: { type: 'string' },
   context: { type: 'string' },
   gpu: { type: 'string' },
+  'gpu-layers': { type: 'string' },
   'cuda-path': { type: 'string' },
   threads: { type: 'string' },
   'max-tokens': { type: 'string' },
@@ -55,6 +57,7 @@ const optionNames: Readonly<Record<string, string>> = {
   'cache.keep': '--keep',
   'cache.budgetMiB': '--budget',
   'gpu.use': '--gpu',
+  'gpu.layers': '--gpu-layers',
   'gpu.cudaPath': '--cuda-path',
   threads: '--threads',
   'completion.maxTokens': '--max-tokens',
@@ -107,6 +110,7 @@ export function parseCommandLine(args: readonly string[]): Result<CommandLine | 
     },
     gpu: {
       use: values.gpu,
+      layers: numberOf(values['gpu-layers']),
       cudaPath: values['cuda-path'] === undefined ? undefined : resolve(values['cuda-path']),
     },
     threads: numberOf(values.threads),

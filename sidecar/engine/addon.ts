@@ -122,6 +122,8 @@ export interface LoadOptions {
 export interface GpuSearch {
   /** Whether the load fails where there is none: with GPU_UNAVAILABLE. Else the CPU serves, see `ModelInfo.gpuReason`. */
   readonly required: boolean;
+  /** Layers of the model, the last ones, that are on it; 0: as many as fit. The others are on the CPU. */
+  readonly layers: number;
   /** ggml's CUDA backend, for major versions of CUDA: the first that the driver knows and the machine has is used. */
   readonly backends: readonly { readonly path: string; readonly cudaVersion: number }[];
   /** Folders that may have the libraries of the CUDA toolkit, in order. */
@@ -173,6 +175,8 @@ export interface ModelInfo {
   readonly kernels: string;
   /** The GPU that the model is on. */
   readonly gpu?: Gpu;
+  /** Layers that are on it; the others are on the CPU. */
+  readonly gpuLayers: number;
   /** Why a GPU that was searched for is not used. */
   readonly gpuReason?: string;
   readonly loadSeconds: number;

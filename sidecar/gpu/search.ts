@@ -24,18 +24,21 @@ export const gpuRuntimeFolder = (cache = cacheFolder()): string => join(cache, '
 
 /** What the addon is told to look for; undefined: no GPU is wanted, or none can be on this platform. */
 export function gpuSearch(
-  { use, cudaPath }: SightlineSettings['gpu'],
+  { use, layers, cudaPath }: SightlineSettings['gpu'],
   machine = thisMachine(),
 ): GpuSearch | undefined {
   const known = runtimePackages[machine.platform];
   if (use === 'off') return undefined;
   if (known === undefined) {
     // Somebody who insists is told that there is none.
-    return use === 'required' ? { required: true, backends: [], toolkitFolders: [] } : undefined;
+    return use === 'required'
+      ? { required: true, layers, backends: [], toolkitFolders: [] }
+      : undefined;
   }
   const runtime = gpuRuntimeFolder(cacheFolder(machine.env, 'linux', machine.home));
   return {
     required: use === 'required',
+    layers,
     backends: known.map((one) => ({
       path: join(runtime, folderOf(one), one.file),
       cudaVersion: one.cudaVersion,

@@ -13,7 +13,7 @@ import { buildEmulatedAddon } from '../../scripts/build.mjs';
 import { bundledModel } from '../fixtures/models/generate.ts';
 
 const skip = process.platform === 'win32' && 'no emulator';
-const gpu = { required: true, backends: [], toolkitFolders: [] };
+const gpu = { required: true, layers: 0, backends: [], toolkitFolders: [] };
 
 describe('the addon on an emulated GPU', { skip }, () => {
   let loaded: LoadedAddon;
@@ -79,31 +79,33 @@ describe('the addon on an emulated GPU', { skip }, () => {
     }
   });
 
-  it('stops where it is told to, and goes on from what it had', async () => {
-    const engine = await load({ policy: 'selective' }, { gpu });
-    try {
-      const tokens = anyTokens(400);
-      for (const delay of [0, 5, 50]) {
+  for (const layers of [0, 2])
+    it(`stops where it is told to and goes on from what it had, ${layers || 'all'} layers on the GPU`, async () => {
+      const engine = await load({ policy: 'selective' }, { gpu: { ...gpu, layers } });
+      assert.equal(engine.info.gpuLayers, layers || engine.info.layers);
+      try {
+        const tokens = anyTokens(400);
+        for (const delay of [0, 5, 50]) {
+          await engine.truncate(0);
+          await engine.evaluate(tokens.subarray(0, 50), 'last').result;
+          const job = engine.evaluate(tokens.subarray(50), 'last');
+          const outcome = job.result.then(
+            () => 'done',
+            (error: unknown) => failureOf(error).code,
+          );
+          await sleep(delay);
+          job.abort();
+          const how = await outcome;
+          assert.ok(how === 'done' || how === 'ABORTED', how);
+          assert.equal(engine.stats().tokens, how === 'done' ? 400 : 50);
+        }
         await engine.truncate(0);
-        await engine.evaluate(tokens.subarray(0, 50), 'last').result;
-        const job = engine.evaluate(tokens.subarray(50), 'last');
-        const outcome = job.result.then(
-          () => 'done',
-          (error: unknown) => failureOf(error).code,
-        );
-        await sleep(delay);
-        job.abort();
-        const how = await outcome;
-        assert.ok(how === 'done' || how === 'ABORTED', how);
-        assert.equal(engine.stats().tokens, how === 'done' ? 400 : 50);
+        await engine.evaluate(tokens.subarray(0, 100), 'last').result;
+        assert.equal(engine.stats().tokens, 100);
+      } finally {
+        await engine.close();
       }
-      await engine.truncate(0);
-      await engine.evaluate(tokens.subarray(0, 100), 'last').result;
-      assert.equal(engine.stats().tokens, 100);
-    } finally {
-      await engine.close();
-    }
-  });
+    });
 
   it('is measured by bench:gpu', async () => {
     const rows: Row[] = [];

@@ -280,14 +280,20 @@ TEST_CASE("layers on the CPU beside a GPU have their cache there, and the model 
     CHECK(gpu.model->info().gpu_layers == layers);
     CHECK(gpu.model->info().owned_layers == kLayers);
     CHECK(gpu.model->stats().passed_bytes == 0);
+    const int graphs_before = gpu.inner.graphs();
     CHECK(divergence(expected, evaluate(*gpu.model, prompt)) < bound);
+    const int graphs_of_prompt = gpu.inner.graphs() - graphs_before;
     // A step that fails on the GPU leaves nothing of itself on the CPU.
     gpu.gpu.set_launching(false);
     CHECK_FALSE(gpu.model->evaluate(tokens(400, 3), false, never));
     CHECK(gpu.model->stats().account.tokens == 420);
     gpu.gpu.set_launching(true);
-    for (size_t i = 0; i < more.size(); i++)
+    for (size_t i = 0; i < more.size(); i++) {
+      const int before = gpu.inner.graphs();
       CHECK(divergence(expected_more[i], evaluate(*gpu.model, {more[i]})) < bound);
+      // Products of a long batch are the GPU's whatever layer they are of.
+      CHECK(gpu.inner.graphs() - before < graphs_of_prompt);
+    }
     CHECK(gpu.model->stats().account == cpu.stats().account);
   }
 }

@@ -36,7 +36,7 @@ describe('parseCommandLine', () => {
 
   it('takes every option', () => {
     const parsed = parseCommandLine(
-      'a:1 --model m.gguf --policy h2o --tier int4 --sink 1 --window 2 --span 6 --keep 0.7 --budget 8 --context 3 --gpu off --cuda-path cuda --threads 4 --max-tokens 5 --json'.split(
+      'a:1 --model m.gguf --policy h2o --tier int4 --sink 1 --window 2 --span 6 --keep 0.7 --budget 8 --context 3 --gpu off --gpu-layers 7 --cuda-path cuda --threads 4 --max-tokens 5 --json'.split(
         ' ',
       ),
     );
@@ -55,7 +55,7 @@ describe('parseCommandLine', () => {
         keep: 0.7,
         budgetMiB: 8,
       },
-      gpu: { use: 'off', cudaPath: resolve('cuda') },
+      gpu: { use: 'off', layers: 7, cudaPath: resolve('cuda') },
       threads: 4,
       completion: { maxTokens: 5 },
     });

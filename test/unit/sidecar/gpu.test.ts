@@ -26,7 +26,7 @@ describe('gpuSearch', () => {
   });
 
   it('looks where the packages are put, the newest CUDA first', () => {
-    const search = gpuSearch({ use: 'auto', cudaPath: '' }, machine());
+    const search = gpuSearch({ use: 'auto', layers: 0, cudaPath: '' }, machine());
     assert.deepEqual(
       search?.backends.map(({ cudaVersion }) => cudaVersion),
       [13, 12],
@@ -41,7 +41,7 @@ describe('gpuSearch', () => {
 
   it("looks for the toolkit's libraries where the user says, then in the usual places", () => {
     const env = { CUDA_PATH: join(home, 'toolkit'), VIRTUAL_ENV: join(home, 'venv') };
-    const search = gpuSearch({ use: 'auto', cudaPath: join(home, 'own') }, machine(env));
+    const search = gpuSearch({ use: 'auto', layers: 0, cudaPath: join(home, 'own') }, machine(env));
     assert.deepEqual(
       search?.toolkitFolders.filter((folder) => folder.startsWith(home)),
       [
@@ -55,9 +55,15 @@ describe('gpuSearch', () => {
   });
 
   it('looks for nothing where no GPU is wanted or none can be', () => {
-    assert.equal(gpuSearch({ use: 'off', cudaPath: '' }, machine()), undefined);
-    assert.equal(gpuSearch({ use: 'auto', cudaPath: '' }, machine({}, 'darwin-arm64')), undefined);
-    const required = gpuSearch({ use: 'required', cudaPath: '' }, machine({}, 'darwin-arm64'));
-    assert.deepEqual(required, { required: true, backends: [], toolkitFolders: [] });
+    assert.equal(gpuSearch({ use: 'off', layers: 0, cudaPath: '' }, machine()), undefined);
+    assert.equal(
+      gpuSearch({ use: 'auto', layers: 0, cudaPath: '' }, machine({}, 'darwin-arm64')),
+      undefined,
+    );
+    const required = gpuSearch(
+      { use: 'required', layers: 0, cudaPath: '' },
+      machine({}, 'darwin-arm64'),
+    );
+    assert.deepEqual(required, { required: true, layers: 0, backends: [], toolkitFolders: [] });
   });
 });

@@ -390,12 +390,14 @@ describe('server', () => {
       await client.complete(uri, start);
       return client.connection.sendRequest(DiagnoseRequest);
     };
-    const text = await report({ gpu, info: { gpu } });
+    const text = await report({ gpu, info: { gpu, gpuLayers: 1 } });
     assert.match(text, /^# Sightline 1\.2\.3$/m);
     assert.match(text, /^- \*\*State:\*\* ready: Fake, .*, on Some GPU \(12 GiB, CUDA 13\.0\)$/m);
     assert.match(text, /^- \*\*GPU:\*\* Some GPU, .* 11\.0 GiB of 12\.0 GiB free/m);
     assert.match(text, /^- \*\*Engine:\*\* llama\.cpp v1/m);
     assert.match(text, /"fp16Bytes"/);
+    const partly = await report({ gpu, info: { gpu, layers: 28, gpuLayers: 20 } });
+    assert.match(partly, /, 20 of 28 layers on Some GPU \(/m);
     const without = await report({ info: { gpuReason: 'No GPU.' } }, { gpu: { use: 'off' } });
     assert.match(without, /on the CPU\. No GPU\./);
     assert.match(without, /\[GPU_UNAVAILABLE\]$/m);

@@ -161,6 +161,7 @@ export class FakeEngine implements NativeEngine {
       ownedLayers: 1,
       threads: 1,
       kernels: 'fake',
+      gpuLayers: 0,
       loadSeconds: 0.5,
       ...addon.options.info,
     };
