@@ -22,8 +22,8 @@ const shapes: readonly Shape[] = [
 const windows: ReadonlyMap<string, number> = new Map([
   ['fp16', 256],
   ['int8', 256],
-  ['k8v4', 1024],
-  ['int4', 1024],
+  ['k8v4', 896],
+  ['int4', 896],
 ]);
 
 const sink = 16;
