@@ -103,17 +103,39 @@ function describeCheck({ asked, tier, divergence, bound }: CacheCheck): string {
   return tier === asked ? found : `${found}; ${asked} missed the bound, ${tier} is used`;
 }
 
-/** "3 200 of 9 100 tokens of app.ts in sight; 5 900 left out at the start" */
+/**
+ * "3 200 of 9 100 tokens of app.ts in sight; 5 900 left out at the start", or, where the file is also among those that
+ * prompts start with, "All 9 100 tokens of app.ts in sight, 500 of them around the cursor"; then the other files.
+ */
 export function describeSight(sight: ContextInSight): string {
-  const seen = sight.prefixTokens + sight.suffixTokens;
-  const omitted = [
+  const others = sight.files.filter(({ uri }) => uri !== sight.uri);
+  if (others.length === 0) return describeDocument(sight);
+  const files = others.map(({ uri, tokens, documentTokens }) =>
+    tokens < documentTokens
+      ? `${fileName(uri)} (${formatCount(tokens)} of ${formatCount(documentTokens)})`
+      : `${fileName(uri)} (${formatCount(tokens)})`,
+  );
+  return `${describeDocument(sight)}; also ${files.join(', ')}`;
+}
+
+function describeDocument(sight: ContextInSight): string {
+  const live = sight.prefixTokens + sight.suffixTokens;
+  const whole = `${formatCount(sight.documentTokens)} tokens of ${fileName(sight.uri)}`;
+  if (sight.omittedBefore + sight.omittedAfter === 0) return `All ${whole} in sight`;
+  const settled = sight.files.find(({ uri }) => uri === sight.uri);
+  if (settled !== undefined) {
+    const around = `${formatCount(live)} of them around the cursor`;
+    return settled.tokens >= settled.documentTokens
+      ? `All ${whole} in sight, ${around}`
+      : `${formatCount(Math.max(live, settled.tokens))} of ${whole} in sight, ${around}`;
+  }
+  const parts = [
     { tokens: sight.omittedBefore, where: 'at the start' },
     { tokens: sight.omittedAfter, where: 'at the end' },
-  ].filter(({ tokens }) => tokens > 0);
-  const whole = `${formatCount(sight.documentTokens)} tokens of ${fileName(sight.uri)}`;
-  if (omitted.length === 0) return `All ${whole} in sight`;
-  const parts = omitted.map(({ tokens, where }) => `${formatCount(tokens)} left out ${where}`);
-  return `${formatCount(seen)} of ${whole} in sight; ${parts.join(', ')}`;
+  ]
+    .filter(({ tokens }) => tokens > 0)
+    .map(({ tokens, where }) => `${formatCount(tokens)} left out ${where}`);
+  return `${formatCount(live)} of ${whole} in sight; ${parts.join(', ')}`;
 }
 
 function fileName(uri: string): string {

@@ -78,15 +78,25 @@ export interface CacheCheck {
   readonly sameTop: number;
 }
 
-/** Which part of the document the model sees; counts are tokens of the model. */
+/** A file that prompts start with, or as much of it as is in the cache so far. */
+export interface FileInSight {
+  readonly uri: string;
+  readonly tokens: number;
+  readonly documentTokens: number;
+}
+
+/** What the model sees; counts are tokens of the model. */
 export interface ContextInSight {
   readonly uri: string;
   readonly documentTokens: number;
+  /** The lines before and after the cursor. */
   readonly prefixTokens: number;
   readonly suffixTokens: number;
-  /** Tokens left out at the start and at the end of the document. */
+  /** Tokens of the document before and after these lines. The model may see them as one of `files`. */
   readonly omittedBefore: number;
   readonly omittedAfter: number;
+  /** Files as they were settled, in the order that the model sees them. */
+  readonly files: readonly FileInSight[];
 }
 
 /** Memory and contents of the cache. */

@@ -15,6 +15,7 @@ import {
 } from 'vscode-languageserver/node';
 import { TextDocument } from 'vscode-languageserver-textdocument';
 import type { Completion, CompletionRequest } from './completion/complete.ts';
+import type { OpenDocument } from './context/settle.ts';
 import { diagnose } from './diagnose.ts';
 import { describeFailure, isCancellation, type Failure } from './engine/failure.ts';
 import {
@@ -29,7 +30,7 @@ import { parseSettings } from './settings.ts';
 import { rate } from './stats.ts';
 import { notify, StatusReporter } from './status.ts';
 
-export interface ServerOptions extends Omit<ServiceOptions, 'settings'> {
+export interface ServerOptions extends Omit<ServiceOptions, 'settings' | 'documents'> {
   readonly version: string;
   /** Downloads the GPU runtime; resolves to a sentence for people. */
   readonly installRuntime: (
@@ -44,7 +45,7 @@ export function serve(connection: Connection, options: ServerOptions): { close()
   const status = new StatusReporter(connection);
   const { settings } = parseSettings(undefined);
   const service = new CompletionService(
-    { ...options, settings },
+    { ...options, settings, documents: () => documents.all().map(openDocument) },
     {
       status: (news) => {
         status.report(news);
@@ -119,10 +120,14 @@ export function serve(connection: Connection, options: ServerOptions): { close()
   });
   connection.onShutdown(() => service.close());
 
-  documents.onDidOpen(() => {
-    if (service.settings.enable) service.warmUp();
+  // Told of every opening too.
+  documents.onDidChangeContent(() => {
+    if (service.settings.enable) service.documentsChanged();
   });
-  documents.onDidClose(({ document }) => running.get(document.uri)?.abort());
+  documents.onDidClose(({ document }) => {
+    running.get(document.uri)?.abort();
+    if (service.settings.enable) service.documentsChanged();
+  });
 
   /** The latest request for each document. */
   const running = new Map<string, AbortController>();
@@ -193,6 +198,12 @@ function completionRequest(
   const text = before + content.slice(document.offsetAt(chosen.range.end));
   return { uri, name, text, offset: before.length, maxTokens };
 }
+
+const openDocument = (document: TextDocument): OpenDocument => ({
+  uri: document.uri,
+  name: nameOf(document.uri),
+  text: document.getText(),
+});
 
 /** The file's name in a URI of any scheme. */
 function nameOf(uri: string): string {

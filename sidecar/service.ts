@@ -1,6 +1,8 @@
 import { basename } from 'node:path';
 import { complete, type Completion, type CompletionRequest } from './completion/complete.ts';
 import { canFillInTheMiddle } from './completion/fim.ts';
+import { ContextKeeper, liveTokensOf } from './context/keeper.ts';
+import type { OpenDocument } from './context/settle.ts';
 import {
   Engine,
   type EngineOptions,
@@ -28,6 +30,10 @@ export interface ServiceOptions {
   readonly bundledModel: string;
   readonly selfChecks: SelfChecks;
   readonly settings: SightlineSettings;
+  /** All that the editor has open. */
+  readonly documents: () => Iterable<OpenDocument>;
+  /** How long nothing happens before open documents are settled. */
+  readonly idleMs: number;
 }
 
 /** The parts of the settings that a loaded model depends on. */
@@ -74,6 +80,7 @@ export class CompletionService {
   readonly #observer: ServiceObserver;
   readonly #bundledModel: string;
   readonly #engine: Engine;
+  readonly #keeper: ContextKeeper;
   #settings: SightlineSettings;
   #stats: CacheStats | null = null;
   #latest: CompletionStats = {};
@@ -82,7 +89,7 @@ export class CompletionService {
   #running = 0;
 
   constructor(options: ServiceOptions, observer: ServiceObserver) {
-    const { loadAddon, bundledModel, selfChecks, settings } = options;
+    const { loadAddon, bundledModel, selfChecks, settings, documents, idleMs } = options;
     this.#observer = observer;
     this.#bundledModel = bundledModel;
     this.#settings = settings;
@@ -102,6 +109,16 @@ export class CompletionService {
     };
     const engineOptions = engineOptionsOf(settings, bundledModel);
     this.#engine = new Engine(loadAddon, engineOptions, loadObserver, selfChecks);
+    this.#keeper = new ContextKeeper({
+      documents,
+      maxTokens: () => this.#settings.completion.maxTokens,
+      idleMs,
+      onFill: (model, { files }) => {
+        const { inSight } = this.#latest;
+        if (inSight !== undefined)
+          this.#publish(model, { ...this.#latest, inSight: { ...inSight, files } });
+      },
+    });
   }
 
   get settings(): SightlineSettings {
@@ -128,9 +145,14 @@ export class CompletionService {
     this.#observer.status(this.#idle);
   }
 
-  /** Starts to load the model, if that has not begun; the outcome is reported as a status. */
-  warmUp(): void {
-    void this.#engine.model(new AbortController().signal);
+  /**
+   * A document was opened, closed or changed. Starts to load the model, if that has not begun; the outcome is reported as a
+   * status. Once nothing more happens the documents are settled.
+   */
+  documentsChanged(): void {
+    void this.#engine.model(new AbortController().signal).then((model) => {
+      if (model.ok && this.#running === 0) this.#keeper.wait(model.value);
+    });
   }
 
   /** Waits for the model where needed. Every failure is also reported as a status. */
@@ -141,12 +163,21 @@ export class CompletionService {
     const model = await this.#engine.model(signal);
     if (!model.ok) return model;
     this.#running++;
-    const outcome = await complete(model.value, request, signal, (event, inSight) => {
+    const { contextTokens } = model.value.native.info;
+    const sized = {
+      ...request,
+      liveTokens: liveTokensOf(contextTokens),
+      stable: this.#keeper.take(model.value),
+    };
+    const outcome = await complete(model.value, sized, signal, (event, inSight) => {
       this.#observer.status({ state: 'generating', message: `Completing ${request.name}` });
       if (event.kind === 'text') this.#publish(model.value, { ...this.#latest, inSight });
     });
     this.#running--;
     if (outcome.ok) this.#publish(model.value, completionStats(outcome.value));
+    const shown = outcome.ok ? outcome.value.shown : undefined;
+    this.#keeper.note(request.uri, { cursor: request.offset, shown });
+    if (this.#running === 0) this.#keeper.wait(model.value);
     if (outcome.ok || isCancellation(outcome.error)) {
       if (this.#running === 0) this.#observer.status(this.#idle);
     } else {
@@ -157,6 +188,7 @@ export class CompletionService {
   }
 
   async close(): Promise<void> {
+    this.#keeper.stop();
     await this.#engine.close();
   }
 

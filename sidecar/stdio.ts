@@ -17,6 +17,9 @@ import { serve } from './server.ts';
 /** How long freeing the model may hold up the exit once the client is gone, in milliseconds. */
 const closingTime = 2000;
 
+/** How long nothing happens before open documents are put into the cache, in milliseconds. */
+const idleMs = 500;
+
 /** One line that reaches stderr even when the process ends right after it. */
 export function writeLine(line: string): void {
   try {
@@ -38,6 +41,7 @@ export function serveStdio(version: string): void {
     installRuntime: (onProgress, signal) =>
       installRuntimeHere(() => loadAddon(), onProgress, signal),
     selfChecks: new SelfChecks(cacheFolder()),
+    idleMs,
   });
 
   let ending = false;

@@ -226,6 +226,7 @@ Result<runtime::CompleteRequest> to_complete_request(const Napi::Value& value) {
   request.tokens = reader.tokens("tokens");
   request.max_tokens = reader.count("maxTokens");
   request.stop_tokens = reader.tokens("stopTokens");
+  if (reader.has("sharedTokens")) request.shared_tokens = reader.count("sharedTokens");
   if (!reader.wrong().empty()) return reader.error();
   Reader sampling(reader.get("sampling"));
   request.sampling.temperature = static_cast<float>(sampling.number("temperature", 0, 100));

@@ -46,8 +46,8 @@ Result<Completion> Model::complete(const CompleteRequest& request, const Complet
                                    const Cancel& cancel) {
   const std::span<const llama_token> prompt = request.tokens;
   if (prompt.empty()) return Error{Code::bad_argument, "The prompt has no tokens."};
-  if (request.max_tokens < 1)
-    return Error{Code::bad_argument, "A completion must have at least one token."};
+  if (request.shared_tokens > static_cast<int32_t>(prompt.size()))
+    return Error{Code::bad_argument, "A prompt shares at most all its tokens."};
   if (const auto checked = check_tokens(prompt); !checked) return checked.error();
   if (prompt.size() > static_cast<size_t>(info_.context_tokens)) {
     return Error{Code::context_full, "The prompt has " + std::to_string(prompt.size()) +
@@ -62,8 +62,12 @@ Result<Completion> Model::complete(const CompleteRequest& request, const Complet
   completion.reused_tokens = truncate(static_cast<int32_t>(common));
   const auto fresh = prompt.subspan(static_cast<size_t>(completion.reused_tokens));
   completion.prefilled_tokens = static_cast<int32_t>(fresh.size());
-  // What is generated can be taken back exactly when the same prompt comes again.
-  if (device_ != nullptr) device_->cache().hold(static_cast<int32_t>(prompt.size()) - 1);
+  // What is generated can be taken back exactly when the same prompt comes again, and so can what
+  // this prompt adds to the shared tokens.
+  const auto whole = static_cast<int32_t>(prompt.size()) - 1;
+  if (device_ != nullptr)
+    device_->cache().hold(request.shared_tokens > 0 ? std::min(request.shared_tokens, whole)
+                                                    : whole);
 
   auto start = std::chrono::steady_clock::now();
   for (size_t done = 0; done < fresh.size();) {

@@ -98,7 +98,10 @@ struct Sampling {
 
 struct CompleteRequest {
   std::vector<llama_token> tokens;
-  int32_t max_tokens;
+  int32_t max_tokens;  // 0: the cache is to hold the prompt, and that is all
+  /// Tokens at the start that later prompts have as well: going back to there, or to anything behind
+  /// it, evaluates nothing again.
+  int32_t shared_tokens = 0;
   Sampling sampling;
   std::vector<llama_token> stop_tokens;
 };

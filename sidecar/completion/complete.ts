@@ -1,19 +1,19 @@
 import type { CompleteEvent, CompleteResult } from '../engine/addon.ts';
 import type { LoadedModel } from '../engine/engine.ts';
+import { noStablePrefix, type StablePrefix } from '../context/stable.ts';
 import { failureOf, type Failure } from '../engine/failure.ts';
 import { runJob } from '../engine/job.ts';
+import { greedy } from '../engine/sampling.ts';
+import type { TextRange } from '../context/settle.ts';
 import type { ContextInSight } from '../protocol.ts';
 import { fail, succeed, type Result } from '../result.ts';
 import { fitContext } from './budget.ts';
 import { excerptAt, type Excerpt } from './excerpt.ts';
-import { canFillInTheMiddle, markersOf, promptFrame } from './fim.ts';
+import { canFillInTheMiddle, fileHead, markersOf, promptFrame, startOf } from './fim.ts';
 import { trimCompletion } from './trim.ts';
 
 /** More characters than a token has on average in any text worth completing. */
 const charactersPerToken = 8;
-
-/** Greedy: the same document gives the same completion. */
-const greedy = { temperature: 0, topK: 1, topP: 1, minP: 0, seed: 0 } as const;
 
 export interface CompletionRequest {
   readonly uri: string;
@@ -23,12 +23,18 @@ export interface CompletionRequest {
   /** The cursor, in UTF-16 code units from the start of `text`. */
   readonly offset: number;
   readonly maxTokens: number;
+  /** The most tokens around the cursor; absent: as many as the context holds. */
+  readonly liveTokens?: number;
+  /** What the prompt starts with, in the cache as a rule. */
+  readonly stable?: StablePrefix;
 }
 
 export interface Completion {
   /** What to insert at the cursor; empty when there is nothing to offer. */
   readonly text: string;
   readonly inSight: ContextInSight;
+  /** The characters around the cursor that the prompt has as they are now. */
+  readonly shown: TextRange;
   readonly result: CompleteResult;
 }
 
@@ -52,11 +58,8 @@ export async function complete(
   signal: AbortSignal,
   onEvent: CompletionListener = () => undefined,
 ): Promise<Result<Completion, Failure>> {
-  const excerpt = excerptAt(
-    request.text,
-    request.offset,
-    charactersPerToken * model.native.info.contextTokens,
-  );
+  const reach = Math.min(model.native.info.contextTokens, request.liveTokens ?? Infinity);
+  const excerpt = excerptAt(request.text, request.offset, charactersPerToken * reach);
   if (excerpt.prefix.includes('\0') || excerpt.suffix.includes('\0')) {
     return fail({
       code: 'DOCUMENT_BINARY',
@@ -78,36 +81,40 @@ async function completeExcerpt(
   onEvent: CompletionListener,
 ): Promise<Completion> {
   const { info } = native;
-  const [nameLine, prefix, suffix] = await Promise.all([
-    tokenizer.tokenize(`${request.name}\n`),
+  const [head, prefix, suffix] = await Promise.all([
+    fileHead(info, tokenizer, request.name),
     tokenizer.tokenize(excerpt.prefix),
     tokenizer.tokenize(excerpt.suffix),
   ]);
-  const frame = promptFrame(info, nameLine);
+  const frame = promptFrame(info, head);
+  const { stable = noStablePrefix } = request;
+  const before = stable.tokens.length > 0 ? stable.tokens : startOf(info);
   const maxTokens = Math.min(request.maxTokens, Math.floor(info.contextTokens / 2));
-  const room = Math.max(0, info.contextTokens - maxTokens - frame.length);
+  const room = Math.max(0, info.contextTokens - maxTokens - frame.length - before.length);
   const suffixInUse = canFillInTheMiddle(info.fim) ? suffix.length : 0;
-  const budget = fitContext(prefix.length, suffixInUse, room);
-  const suffixKept = suffixInUse - budget.suffixOmitted;
-
-  const before = estimateTokens(excerpt.before, prefix.length, excerpt.prefix.length);
-  const after = estimateTokens(excerpt.after, suffix.length, excerpt.suffix.length);
-  const inSight: ContextInSight = {
-    uri: request.uri,
-    documentTokens: before + prefix.length + suffix.length + after,
-    prefixTokens: prefix.length - budget.prefixOmitted,
-    suffixTokens: suffixKept,
-    omittedBefore: before + budget.prefixOmitted,
-    omittedAfter: after + suffix.length - suffixKept,
+  const live = Math.min(room, request.liveTokens ?? room);
+  const budget = fitContext(prefix.length, suffixInUse, live);
+  const sides = {
+    prefix: prefix.subarray(budget.prefixOmitted),
+    suffix: suffix.subarray(0, suffixInUse - budget.suffixOmitted),
   };
-  const tokens = frame.join(prefix.subarray(budget.prefixOmitted), suffix.subarray(0, suffixKept));
+
+  const inSight = sightOf(request, stable, excerpt, { prefix, suffix }, sides);
+  const tokens = Int32Array.from([...before, ...frame.join(sides.prefix, sides.suffix)]);
+  const shown = {
+    start: excerpt.start + charactersOf(excerpt.prefix, prefix.length, budget.prefixOmitted),
+    end:
+      excerpt.end -
+      charactersOf(excerpt.suffix, suffix.length, suffix.length - sides.suffix.length),
+  };
   // Without markers an empty document leaves the model nothing to continue.
-  if (tokens.length === 0) return { text: '', inSight, result: nothing };
+  if (tokens.length === 0) return { text: '', inSight, shown, result: nothing };
 
   const job = native.complete(
     {
       tokens,
       maxTokens,
+      ...(stable.tokens.length > 0 ? { sharedTokens: stable.tokens.length } : {}),
       sampling: greedy,
       stopTokens: Int32Array.from(markersOf(info.fim)),
     },
@@ -121,9 +128,39 @@ async function completeExcerpt(
     restOfLine,
     lineEnd: excerpt.lineEnd,
   });
-  return { text, inSight, result };
+  return { text, inSight, shown, result };
+}
+
+interface Sides {
+  readonly prefix: Int32Array;
+  readonly suffix: Int32Array;
+}
+
+/** What the model sees of the document, and of others; `all` is what was looked at, `live` what is around the cursor. */
+function sightOf(
+  { uri }: CompletionRequest,
+  stable: StablePrefix,
+  excerpt: Excerpt,
+  all: Sides,
+  live: Sides,
+): ContextInSight {
+  const before = estimateTokens(excerpt.start, all.prefix.length, excerpt.prefix.length);
+  const after = estimateTokens(excerpt.after, all.suffix.length, excerpt.suffix.length);
+  return {
+    uri,
+    documentTokens: before + all.prefix.length + all.suffix.length + after,
+    prefixTokens: live.prefix.length,
+    suffixTokens: live.suffix.length,
+    omittedBefore: before + all.prefix.length - live.prefix.length,
+    omittedAfter: after + all.suffix.length - live.suffix.length,
+    files: stable.files,
+  };
 }
 
 /** Tokens of the characters that were not looked at, as dense as those that were. */
 const estimateTokens = (unseen: number, tokens: number, characters: number): number =>
   characters === 0 ? 0 : Math.round((unseen * tokens) / characters);
+
+/** About how many characters so many of the tokens of `text` are. */
+const charactersOf = (text: string, tokens: number, count: number): number =>
+  tokens === 0 ? 0 : Math.ceil((text.length * count) / tokens);

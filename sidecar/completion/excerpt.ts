@@ -5,8 +5,9 @@
 export interface Excerpt {
   readonly prefix: string;
   readonly suffix: string;
-  /** Characters of the document before `prefix` and after `suffix`. */
-  readonly before: number;
+  /** Where in the document it starts and ends; characters after it. */
+  readonly start: number;
+  readonly end: number;
   readonly after: number;
   /** How the document ends its lines. */
   readonly lineEnd: '\n' | '\r\n';
@@ -27,7 +28,8 @@ export function excerptAt(text: string, offset: number, reach: number): Excerpt 
   return {
     prefix: prefix.replaceAll('\r\n', '\n'),
     suffix: suffix.replaceAll('\r\n', '\n'),
-    before: start,
+    start,
+    end,
     after: text.length - end,
     lineEnd: prefix.includes('\r\n') || suffix.includes('\r\n') ? '\r\n' : '\n',
   };

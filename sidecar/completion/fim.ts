@@ -1,4 +1,5 @@
 import type { FimTokens, ModelInfo } from '../engine/addon.ts';
+import type { Tokenizer } from '../engine/tokenizer.ts';
 
 /** Whether the model can fill in the middle; otherwise it only continues the prefix. */
 export const canFillInTheMiddle = ({ prefix, suffix, middle }: FimTokens): boolean =>
@@ -9,6 +10,20 @@ export const markersOf = (fim: FimTokens): number[] =>
   [fim.prefix, fim.suffix, fim.middle, fim.pad, fim.repository, fim.separator].filter(
     (token) => token >= 0,
   );
+
+/** The token that every prompt starts with, where the model wants one. */
+export const startOf = ({ bos, addBos }: Pick<ModelInfo, 'bos' | 'addBos'>): readonly number[] =>
+  addBos && bos >= 0 ? [bos] : [];
+
+/** What stands before a file: its name, after the separator of files where the model has one. */
+export async function fileHead(
+  { fim }: Pick<ModelInfo, 'fim'>,
+  tokenizer: Tokenizer,
+  name: string,
+): Promise<readonly number[]> {
+  const line = await tokenizer.tokenize(`${name}\n`);
+  return fim.separator >= 0 ? [fim.separator, ...line] : [...line];
+}
 
 /** Puts the two sides of a document among the markers that tell the model which is which. */
 export interface PromptFrame {
@@ -25,18 +40,17 @@ export interface PromptFrame {
 const suffixFirst: readonly RegExp[] = [/^sightline-tiny-code$/];
 
 /**
- * Prefix, suffix, middle, or suffix, prefix, middle, after a line with the file's name where the model
- * has a separator for it. Without markers: the prefix alone.
+ * Prefix, suffix, middle, or suffix, prefix, middle, after the file's head where the model has a
+ * separator for it. Without markers: the prefix alone.
  */
 export function promptFrame(
-  { fim, bos, addBos, name }: Pick<ModelInfo, 'fim' | 'bos' | 'addBos' | 'name'>,
-  nameLine: Int32Array,
+  { fim, name }: Pick<ModelInfo, 'fim' | 'name'>,
+  head: readonly number[],
 ): PromptFrame {
-  const start = addBos && bos >= 0 ? [bos] : [];
-  const lead = fim.separator >= 0 ? [...start, fim.separator, ...nameLine] : start;
+  const lead = fim.separator >= 0 ? head : [];
   const fills = canFillInTheMiddle(fim);
   const tokens = (prefix: Int32Array, suffix: Int32Array): number[] => {
-    if (!fills) return [...start, ...prefix];
+    if (!fills) return [...prefix];
     return suffixFirst.some((model) => model.test(name))
       ? [...lead, fim.prefix, fim.suffix, ...suffix, fim.middle, ...prefix]
       : [...lead, fim.prefix, ...prefix, fim.suffix, ...suffix, fim.middle];

@@ -224,7 +224,13 @@ export interface Sampling {
 export interface CompleteRequest {
   /** The whole prompt. The part the cache already holds as a prefix is not evaluated again. */
   readonly tokens: Int32Array;
+  /** 0: the cache is to hold the prompt, and that is all. */
   readonly maxTokens: number;
+  /**
+   * Tokens at the start that later prompts have as well: going back to there, or to anything behind it, evaluates nothing
+   * again. Absent: the whole prompt.
+   */
+  readonly sharedTokens?: number;
   readonly sampling: Sampling;
   /** Generation ends before any of these tokens, besides the model's own end tokens. */
   readonly stopTokens: Int32Array;

@@ -26,6 +26,14 @@ function reused({ client }: Sidecar): number {
   return Number(/(\d+) reused/.exec(line)?.[1]);
 }
 
+/** What of a file is in the cache, apart from the lines around the cursor. */
+function settled({ client }: Sidecar, file: string): { tokens: number; whole: boolean } {
+  const files = client.stats.at(-1)?.inSight?.files ?? [];
+  const found = files.find((one) => one.uri === file);
+  const { tokens = 0, documentTokens = Infinity } = found ?? {};
+  return { tokens, whole: tokens === documentTokens };
+}
+
 describe('a session with an editor that is not VS Code', () => {
   let sidecar: Sidecar;
   let version = 1;
@@ -61,12 +69,21 @@ describe('a session with an editor that is not VS Code', () => {
     assert.equal(stats.policy, 'selective');
     assert.equal(stats.contextTokens, 8192);
     assert.ok(stats.fp16Bytes > stats.bytes);
-    assert.equal(stats.inSight?.uri, uri);
-    assert.equal(stats.inSight.omittedBefore + stats.inSight.omittedAfter, 0);
-    assert.equal(
-      stats.inSight.prefixTokens + stats.inSight.suffixTokens,
-      stats.inSight.documentTokens,
-    );
+    const sight = stats.inSight;
+    assert.equal(sight?.uri, uri);
+    const live = sight.prefixTokens + sight.suffixTokens;
+    assert.ok(live > 0 && live <= 512);
+    assert.equal(live + sight.omittedBefore + sight.omittedAfter, sight.documentTokens);
+  });
+
+  it('puts the whole file into the cache while nothing happens, and completes behind it', async () => {
+    const { client } = sidecar;
+    await client.until(() => settled(sidecar, uri).whole);
+    const { tokens } = settled(sidecar, uri);
+    await client.complete(uri, endOf(text));
+    // But for what follows the last whole block where that was coded meanwhile.
+    assert.ok(reused(sidecar) >= tokens, `${reused(sidecar)} of ${tokens}`);
+    assertPlausible(client.stats.at(-1));
   });
 
   it('streams the account while it generates', () => {
@@ -99,7 +116,8 @@ describe('a session with an editor that is not VS Code', () => {
 
   it('stops the engine when a request is cancelled, and when a newer one comes', async () => {
     const { client } = sidecar;
-    const long = `${source(150)}\nexport `;
+    await client.configure({ ...settings, completion: { maxTokens: 1024 } });
+    const long = source(300);
     await client.open('file:///project/src/long.ts', long);
     const source1 = new CancellationTokenSource();
     const position = endOf(long);
@@ -115,6 +133,7 @@ describe('a session with an editor that is not VS Code', () => {
     await rejected;
     assert.ok((await newer).length <= 1);
     assertPlausible(client.stats.at(-1));
+    await client.configure(settings);
   });
 
   it('keeps what is nearest the cursor of a document that does not fit, and counts the rest', async () => {
@@ -122,14 +141,16 @@ describe('a session with an editor that is not VS Code', () => {
     const functions = source(400);
     const lines = functions.split('\n').length;
     await client.open('file:///project/src/huge.ts', functions);
-    await client.complete('file:///project/src/huge.ts', { line: lines - 300, character: 0 });
+    const huge = 'file:///project/src/huge.ts';
+    await client.complete(huge, { line: lines - 300, character: 0 });
+    await client.until(() => settled(sidecar, huge).tokens > 7000);
     const sight = client.stats.at(-1)?.inSight;
     assert.ok(sight !== undefined);
     assert.ok(sight.documentTokens > 10_000);
     assert.ok(sight.omittedBefore > 0 && sight.omittedAfter > 0);
     const seen = sight.prefixTokens + sight.suffixTokens;
     assert.equal(seen + sight.omittedBefore + sight.omittedAfter, sight.documentTokens);
-    assert.ok(seen > 7000 && seen < 8192);
+    assert.ok(settled(sidecar, huge).tokens < 8192 && !settled(sidecar, huge).whole);
     assertPlausible(client.stats.at(-1));
   });
 
@@ -169,7 +190,8 @@ describe('a session with an editor that is not VS Code', () => {
     await client.complete('file:///huge.ts', { ...middle, character: 21 });
     const sight = client.stats.at(-1)?.inSight;
     assert.ok(sight !== undefined && sight.documentTokens > 10_000_000);
-    assert.ok(sight.prefixTokens > 4000);
+    assert.ok(sight.prefixTokens > 200);
+    await client.until(() => settled(sidecar, 'file:///huge.ts').tokens > 6000);
     await client.close('file:///huge.ts');
   });
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { describeSight, statusView } from '../../../extension/statusView.ts';
-import type { CacheStats } from '../../../sidecar/protocol.ts';
+import type { CacheStats, ContextInSight } from '../../../sidecar/protocol.ts';
 
 const MiB = 1024 * 1024;
 const stats: CacheStats = {
@@ -26,6 +26,7 @@ const stats: CacheStats = {
     suffixTokens: 1000,
     omittedBefore: 5900,
     omittedAfter: 0,
+    files: [],
   },
   prefillTokensPerSecond: 1234.5,
   decodeTokensPerSecond: 56.78,
@@ -129,11 +130,32 @@ describe('statusView', () => {
 describe('describeSight', () => {
   it('says that all is in sight, or what is not', () => {
     const sight = { uri: 'untitled:Untitled-1', documentTokens: 10, prefixTokens: 6 };
-    const rest = { suffixTokens: 4, omittedBefore: 0, omittedAfter: 0 };
+    const rest = { suffixTokens: 4, omittedBefore: 0, omittedAfter: 0, files: [] };
     assert.equal(describeSight({ ...sight, ...rest }), 'All 10 tokens of Untitled-1 in sight');
     assert.equal(
-      describeSight({ ...sight, suffixTokens: 1, omittedBefore: 2, omittedAfter: 1 }),
+      describeSight({ ...sight, ...rest, suffixTokens: 1, omittedBefore: 2, omittedAfter: 1 }),
       '7 of 10 tokens of Untitled-1 in sight; 2 left out at the start, 1 left out at the end',
+    );
+  });
+
+  it('counts what prompts start with', () => {
+    const uri = 'file:///a.ts';
+    const lines = { uri, documentTokens: 9000, prefixTokens: 300, suffixTokens: 100 };
+    const sight = { ...lines, omittedBefore: 5000, omittedAfter: 3600 };
+    const own = (tokens: number) => ({ uri, tokens, documentTokens: 9000 });
+    const said = (files: ContextInSight['files']): string =>
+      spaced(describeSight({ ...sight, files }));
+    assert.equal(
+      said([own(9000)]),
+      'All 9 000 tokens of a.ts in sight, 400 of them around the cursor',
+    );
+    assert.equal(
+      said([
+        { uri: 'file:///b.ts', tokens: 700, documentTokens: 700 },
+        own(2048),
+        { uri: 'file:///c.ts', tokens: 50, documentTokens: 80 },
+      ]),
+      '2 048 of 9 000 tokens of a.ts in sight, 400 of them around the cursor; also b.ts (700), c.ts (50 of 80)',
     );
   });
 });

@@ -1,43 +1,10 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { complete, type Completion } from '../../../sidecar/completion/complete.ts';
-import { Engine, type LoadedModel } from '../../../sidecar/engine/engine.ts';
-import { SelfChecks } from '../../../sidecar/engine/selfChecks.ts';
-import { succeed } from '../../../sidecar/result.ts';
-import {
-  FakeAddon,
-  FakeError,
-  markers,
-  noMarkers,
-  type FakeEngine,
-  type FakeOptions,
-} from '../support/fakeAddon.ts';
+import type { LoadedModel } from '../../../sidecar/engine/engine.ts';
+import { FakeError, loadFake, markers, noMarkers, type FakeEngine } from '../support/fakeAddon.ts';
 
 const never = new AbortController().signal;
-
-async function load(
-  options: FakeOptions = {},
-  contextTokens = 0,
-): Promise<{ model: LoadedModel; native: FakeEngine; addon: FakeAddon }> {
-  const addon = new FakeAddon(options);
-  const engine = new Engine(
-    () => succeed(addon.loaded),
-    {
-      modelPath: '/m.gguf',
-      contextTokens,
-      threads: 0,
-      cacheBudgetBytes: 0,
-      cache: { policy: 'full' },
-      selfCheck: false,
-    },
-    { progress: () => undefined, loaded: () => undefined, failed: () => undefined },
-    new SelfChecks('/nowhere'),
-  );
-  const model = await engine.model(never);
-  const native = addon.engines[0];
-  assert.ok(model.ok && native !== undefined);
-  return { model: model.value, native, addon };
-}
 
 /** `|` in `source` is the cursor. */
 async function completeAt(model: LoadedModel, source: string, maxTokens = 64): Promise<Completion> {
@@ -60,7 +27,7 @@ function prompt(native: FakeEngine): string {
 
 describe('complete', () => {
   it('asks with the name, prefix, suffix and middle, and stops at every marker', async () => {
-    const { model, native } = await load();
+    const { model, native } = await loadFake();
     const { inSight } = await completeAt(model, 'let a = |;\nb\n');
     assert.equal(prompt(native), '<separator>a.ts\n<prefix>let a = <suffix>;\nb\n<middle>');
     assert.deepEqual([...(native.requests[0]?.stopTokens ?? [])], Object.values(markers));
@@ -72,17 +39,18 @@ describe('complete', () => {
       suffixTokens: 4,
       omittedBefore: 0,
       omittedAfter: 0,
+      files: [],
     });
   });
 
   it('puts the suffix first for a model that fills in better that way', async () => {
-    const { model, native } = await load({ info: { name: 'sightline-tiny-code' } });
+    const { model, native } = await loadFake({ info: { name: 'sightline-tiny-code' } });
     await completeAt(model, 'let a = |;\n');
     assert.equal(prompt(native), '<separator>a.ts\n<prefix><suffix>;\n<middle>let a = ');
   });
 
   it('starts with the token that texts start with, where the model wants it', async () => {
-    const { model, native } = await load({
+    const { model, native } = await loadFake({
       info: { bos: 7, addBos: true, fim: { ...markers, separator: -1 } },
     });
     await completeAt(model, 'a|b');
@@ -91,7 +59,7 @@ describe('complete', () => {
   });
 
   it('continues the prefix where the model has no markers, and counts the suffix as left out', async () => {
-    const { model, native } = await load({ info: { fim: noMarkers } });
+    const { model, native } = await loadFake({ info: { fim: noMarkers } });
     const { inSight } = await completeAt(model, 'abc|def');
     assert.equal(prompt(native), 'abc');
     assert.equal(inSight.suffixTokens, 0);
@@ -100,19 +68,19 @@ describe('complete', () => {
   });
 
   it('offers nothing, without asking, where there is no prompt at all', async () => {
-    const { model, native } = await load({ info: { fim: noMarkers } });
+    const { model, native } = await loadFake({ info: { fim: noMarkers } });
     assert.equal((await completeAt(model, '|')).text, '');
     assert.equal(native.requests.length, 0);
   });
 
   it('completes an empty document from its name', async () => {
-    const { model, native } = await load();
+    const { model, native } = await loadFake();
     assert.equal((await completeAt(model, '|')).text, 'answer');
     assert.equal(prompt(native), '<separator>a.ts\n<prefix><suffix><middle>');
   });
 
   it('keeps what is nearest the cursor, fits the context, and counts the rest', async () => {
-    const { model, native } = await load({}, 1000);
+    const { model, native } = await loadFake({}, 1000);
     const { inSight } = await completeAt(model, `${'p'.repeat(3000)}|${'s'.repeat(2000)}`);
     const tokens = native.requests[0]?.tokens.length ?? 0;
     assert.ok(tokens <= 1000 - 64 && tokens > 1000 - 64 - 200, String(tokens));
@@ -123,7 +91,7 @@ describe('complete', () => {
   });
 
   it('reuses the cached prefix while typing in a file that does not fit', async () => {
-    const { model, native } = await load({}, 1000);
+    const { model, native } = await loadFake({}, 1000);
     const typed = 'const typed = 1;';
     let reusedWhole = 0;
     for (let length = 0; length <= typed.length; length++) {
@@ -137,7 +105,7 @@ describe('complete', () => {
   });
 
   it('looks at a bounded part of a huge document and estimates the rest', async () => {
-    const { model, native } = await load({}, 1000);
+    const { model, native } = await loadFake({}, 1000);
     native.tokenized.length = 0;
     const side = 'some code here;\n'.repeat(1_500_000);
     const { inSight } = await completeAt(model, `${side}|${side}`);
@@ -151,7 +119,7 @@ describe('complete', () => {
   });
 
   it('never takes the whole context for the answer', async () => {
-    const { model, native } = await load({}, 64);
+    const { model, native } = await loadFake({}, 64);
     await completeAt(model, `${'p'.repeat(100)}|`, 1024);
     const request = native.requests[0];
     assert.equal(request?.maxTokens, 32);
@@ -159,26 +127,26 @@ describe('complete', () => {
   });
 
   it('shows the model LF and answers a CRLF document in CRLF', async () => {
-    const { model, native } = await load({ answer: ['x\n', 'y'] });
+    const { model, native } = await loadFake({ answer: ['x\n', 'y'] });
     const { text } = await completeAt(model, 'a\r\n|\r\nb');
     assert.equal(prompt(native), '<separator>a.ts\n<prefix>a\n<suffix>\nb<middle>');
     assert.equal(text, 'x\r\ny');
   });
 
   it('survives emoji, lone surrogates and replacement characters', async () => {
-    const { model } = await load();
+    const { model } = await loadFake();
     for (const source of ['"😀|"', '\uD83D|\uDE00', '\uFFFD|\uD800']) {
       assert.equal((await completeAt(model, source)).text, 'answer');
     }
   });
 
   it('drops what the line already holds', async () => {
-    const { model } = await load({ answer: ['bar', ')', '\n\n'] });
+    const { model } = await loadFake({ answer: ['bar', ')', '\n\n'] });
     assert.equal((await completeAt(model, 'foo(|)\n')).text, 'bar');
   });
 
   it('refuses a binary document', async () => {
-    const { model, native } = await load();
+    const { model, native } = await loadFake();
     const request = { uri: 'file:///a', name: 'a', text: 'a\0b', offset: 1, maxTokens: 1 };
     const outcome = await complete(model, request, never);
     assert.ok(!outcome.ok);
@@ -188,7 +156,7 @@ describe('complete', () => {
   });
 
   it('gives the engine failure as data', async () => {
-    const { model } = await load({ completeError: new FakeError('CACHE_EXHAUSTED', 'full') });
+    const { model } = await loadFake({ completeError: new FakeError('CACHE_EXHAUSTED', 'full') });
     const request = { uri: 'file:///a', name: 'a', text: 'a', offset: 1, maxTokens: 1 };
     const outcome = await complete(model, request, never);
     assert.ok(!outcome.ok);
@@ -196,7 +164,7 @@ describe('complete', () => {
   });
 
   it('aborts the job with its signal', async () => {
-    const { model, native } = await load({
+    const { model, native } = await loadFake({
       answerGate: { opened: new Promise(() => undefined), open: () => undefined },
     });
     const abort = new AbortController();

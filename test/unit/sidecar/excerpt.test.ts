@@ -7,7 +7,8 @@ describe('excerptAt', () => {
     assert.deepEqual(excerptAt('ab\ncd', 3, 100), {
       prefix: 'ab\n',
       suffix: 'cd',
-      before: 0,
+      start: 0,
+      end: 5,
       after: 0,
       lineEnd: '\n',
     });
@@ -36,10 +37,11 @@ describe('excerptAt', () => {
 
   it('bounds what it takes of a huge document and counts the rest', () => {
     const text = 'abcdefgh'.repeat(100_000);
-    const { prefix, suffix, before, after } = excerptAt(text, 400_000, 1000);
+    const { prefix, suffix, start, end, after } = excerptAt(text, 400_000, 1000);
     assert.ok(prefix.length >= 1000 && prefix.length < 1250);
     assert.equal(suffix.length, 1000);
-    assert.equal(before + prefix.length, 400_000);
+    assert.equal(start + prefix.length, 400_000);
+    assert.equal(end, 401_000);
     assert.equal(suffix.length + after, 400_000);
   });
 
@@ -47,7 +49,7 @@ describe('excerptAt', () => {
     const text = 'x'.repeat(10_000);
     const starts = new Set<number>();
     for (let offset = 5000; offset < 5250; offset++)
-      starts.add(excerptAt(text, offset, 1000).before);
+      starts.add(excerptAt(text, offset, 1000).start);
     assert.deepEqual([...starts], [4000]);
   });
 });

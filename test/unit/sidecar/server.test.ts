@@ -32,6 +32,8 @@ const installsNothing: ServerOptions['installRuntime'] = () =>
 function connect(
   loadAddon: () => Result<LoadedAddon, Failure>,
   installRuntime = installsNothing,
+  // Never, but where a test is about it.
+  idleMs = 2 ** 30,
 ): LspClient {
   const toServer = new PassThrough();
   const toClient = new PassThrough();
@@ -45,6 +47,7 @@ function connect(
     loadAddon,
     installRuntime,
     selfChecks: new SelfChecks('/nowhere'),
+    idleMs,
   });
   connection.listen();
   return new LspClient(toClient, toServer);

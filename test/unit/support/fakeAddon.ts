@@ -1,3 +1,4 @@
+import assert from 'node:assert/strict';
 import { fileURLToPath } from 'node:url';
 import type {
   Addon,
@@ -13,7 +14,10 @@ import type {
   NativeEngine,
   Session,
 } from '../../../sidecar/engine/addon.ts';
+import { Engine, type LoadedModel } from '../../../sidecar/engine/engine.ts';
 import type { LoadedAddon } from '../../../sidecar/engine/load.ts';
+import { SelfChecks } from '../../../sidecar/engine/selfChecks.ts';
+import { succeed } from '../../../sidecar/result.ts';
 
 /** Ids below 256 are the bytes of UTF-8: one token per byte, so that counts are easy to foresee. */
 export const markers = {
@@ -189,13 +193,14 @@ export class FakeEngine implements NativeEngine {
       this.#cached = request.tokens;
       this.#generated = 0;
       const total = request.tokens.length;
-      onEvent({ kind: 'prefill', done: total, total });
-      for (const text of answer) {
+      onEvent({ kind: 'prefill', done: total - reusedTokens, total: total - reusedTokens });
+      const told = request.maxTokens === 0 ? [] : answer;
+      for (const text of told) {
         this.#generated += Buffer.byteLength(text);
         onEvent({ kind: 'text', text });
         if (answerGate !== undefined) await Promise.race([answerGate.opened, aborted]);
       }
-      const text = answer.join('');
+      const text = told.join('');
       return {
         text,
         tokens: Int32Array.from(Buffer.from(text)),
@@ -261,4 +266,29 @@ function commonPrefix(a: Int32Array, b: Int32Array): number {
   let length = 0;
   while (length < a.length && length < b.length && a[length] === b[length]) length++;
   return length;
+}
+
+/** A fake model, loaded as the sidecar loads one. */
+export async function loadFake(
+  options: FakeOptions = {},
+  contextTokens = 0,
+): Promise<{ model: LoadedModel; native: FakeEngine; addon: FakeAddon }> {
+  const addon = new FakeAddon(options);
+  const engine = new Engine(
+    () => succeed(addon.loaded),
+    {
+      modelPath: '/m.gguf',
+      contextTokens,
+      threads: 0,
+      cacheBudgetBytes: 0,
+      cache: { policy: 'full' },
+      selfCheck: false,
+    },
+    { progress: () => undefined, loaded: () => undefined, failed: () => undefined },
+    new SelfChecks('/nowhere'),
+  );
+  const model = await engine.model(new AbortController().signal);
+  const native = addon.engines[0];
+  assert.ok(model.ok && native !== undefined);
+  return { model: model.value, native, addon };
 }

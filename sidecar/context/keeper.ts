@@ -1,0 +1,123 @@
+import type { LoadedModel } from '../engine/engine.ts';
+import { failureOf } from '../engine/failure.ts';
+import type { Part } from './arrange.ts';
+import { isSettled, isTellable, settle, type OpenDocument, type TextRange } from './settle.ts';
+import { StableContext, type StablePrefix } from './stable.ts';
+
+/** The most tokens around the cursor, of contexts that are long enough: what a keystroke may evaluate. */
+const mostLiveTokens = 512;
+
+/** Left free for the marks of a prompt. */
+const frameTokens = 64;
+
+/** Tokens of a context that are around the cursor. */
+export const liveTokensOf = (contextTokens: number): number =>
+  Math.min(mostLiveTokens, Math.floor(contextTokens / 4));
+
+export interface KeeperOptions {
+  /** All that the editor has open. */
+  readonly documents: () => Iterable<OpenDocument>;
+  /** The most tokens that a completion writes. */
+  readonly maxTokens: () => number;
+  /** How long nothing happens before the cache is filled. */
+  readonly idleMs: number;
+  /** The cache has changed in the background. */
+  readonly onFill: (model: LoadedModel, prefix: StablePrefix) => void;
+}
+
+/** Where the user was in a document. */
+interface Use {
+  readonly cursor: number;
+  readonly shown: TextRange | undefined;
+}
+
+/**
+ * Keeps the stable part of prompts: settles the open documents while nothing else is to be done, the one in use first.
+ * Requests stop it at once, and go on with what it has got to.
+ */
+export class ContextKeeper {
+  readonly #options: KeeperOptions;
+  /** By URI, the latest last. */
+  readonly #uses = new Map<string, Use>();
+  #stable: StableContext | undefined;
+  #timer: NodeJS.Timeout | undefined;
+  #filling: AbortController | undefined;
+
+  constructor(options: KeeperOptions) {
+    this.#options = options;
+  }
+
+  /** Stops filling. Resolves to what the prompt of a request starts with. */
+  take(model: LoadedModel): StablePrefix {
+    this.stop();
+    return this.#of(model).prefix;
+  }
+
+  /** A request has been served: its document is the latest in use. */
+  note(uri: string, use: Use): void {
+    this.#uses.delete(uri);
+    this.#uses.set(uri, use);
+  }
+
+  /** Something has happened: the cache is filled once nothing more does. */
+  wait(model: LoadedModel): void {
+    this.stop();
+    const filling = new AbortController();
+    this.#filling = filling;
+    this.#timer = setTimeout(() => {
+      this.fill(model, filling.signal).catch((error: unknown) => {
+        // What stops it is told where it was asked for: by a request, other settings, the end.
+        if (!['ABORTED', 'CLOSED'].includes(failureOf(error).code)) this.#stable = undefined;
+      });
+    }, this.#options.idleMs);
+    this.#timer.unref();
+  }
+
+  /** Ends what runs and what is planned. */
+  stop(): void {
+    clearTimeout(this.#timer);
+    this.#filling?.abort();
+    this.#filling = undefined;
+  }
+
+  /** Settles what is open and fills the cache with it. Rejects with ABORTED. */
+  async fill(model: LoadedModel, signal: AbortSignal): Promise<void> {
+    const context = this.#of(model);
+    await context.fill(await this.#wanted(model, context), signal, () => {
+      this.#options.onFill(model, context.prefix);
+    });
+    if (!signal.aborted) this.#options.onFill(model, context.prefix);
+  }
+
+  #of(model: LoadedModel): StableContext {
+    if (this.#stable?.model !== model) {
+      const { contextTokens } = model.native.info;
+      const reserved = liveTokensOf(contextTokens) + this.#options.maxTokens() + frameTokens;
+      this.#stable = new StableContext(model, Math.max(0, contextTokens - reserved));
+    }
+    return this.#stable;
+  }
+
+  /** The open documents as parts, the most important first: those that completions were asked for in, the latest first. */
+  async #wanted(model: LoadedModel, context: StableContext): Promise<Part[]> {
+    const uses = [...this.#uses.keys()].reverse();
+    const rank = ({ uri }: OpenDocument): number => {
+      const index = uses.indexOf(uri);
+      return index < 0 ? uses.length : index;
+    };
+    const open = [...this.#options.documents()]
+      .filter(isTellable)
+      .sort((a, b) => rank(a) - rank(b));
+    const [latest] = uses;
+    const wanted: Part[] = [];
+    for (const document of open) {
+      const { uri } = document;
+      const use = this.#uses.get(uri);
+      const part = context.partOf(uri);
+      const shown = uri === latest ? use?.shown : undefined;
+      const does = part !== undefined && isSettled(part, document, shown);
+      wanted.push(does ? part : await settle(model, document, use?.cursor ?? 0, context.room));
+    }
+    return wanted;
+  }
+}

@@ -1,0 +1,99 @@
+import type { LoadedModel } from '../engine/engine.ts';
+import { runJob } from '../engine/job.ts';
+import { startOf } from '../completion/fim.ts';
+import { greedy } from '../engine/sampling.ts';
+import type { FileInSight } from '../protocol.ts';
+import { arrange, type Part } from './arrange.ts';
+
+/** What a prompt starts with, for all requests alike. */
+export interface StablePrefix {
+  readonly tokens: Int32Array;
+  readonly files: readonly FileInSight[];
+}
+
+export const noStablePrefix: StablePrefix = { tokens: new Int32Array(), files: [] };
+
+/**
+ * The stable part of one model's prompts: files as they were settled, in the cache before the lines around the cursor. It
+ * is filled in the background. Prompts start with as much of it as is in the cache, so none of them waits for it.
+ */
+export class StableContext {
+  readonly model: LoadedModel;
+  /** The most tokens of it. */
+  readonly room: number;
+  #parts: readonly Part[] = [];
+  #tokens = new Int32Array();
+  /** So many of `#tokens` are in the cache, or were before a prompt behind them was. */
+  #held = 0;
+
+  constructor(model: LoadedModel, room: number) {
+    this.model = model;
+    this.room = room;
+  }
+
+  /** What prompts start with now. */
+  get prefix(): StablePrefix {
+    const files: FileInSight[] = [];
+    let left = this.#held - startOf(this.model.native.info).length;
+    for (const { uri, tokens, headTokens, documentTokens } of this.#parts) {
+      const seen = Math.min(left, tokens.length) - headTokens;
+      if (seen > 0) files.push({ uri, tokens: seen, documentTokens });
+      left -= seen;
+    }
+    return { tokens: this.#tokens.subarray(0, this.#held), files };
+  }
+
+  /** The part that shows a document, whether it is in the cache yet or not. */
+  partOf(uri: string): Part | undefined {
+    return this.#parts.find((part) => part.uri === uri);
+  }
+
+  /** Fills the cache with what is wanted, the most important first. Rejects with ABORTED, keeping what it has got to. */
+  async fill(
+    wanted: readonly Part[],
+    signal: AbortSignal,
+    onProgress: () => void = () => undefined,
+  ): Promise<void> {
+    const parts = arrange(this.#parts, wanted, this.room);
+    const start = startOf(this.model.native.info);
+    const tokens = parts.length === 0 ? new Int32Array() : joined(start, parts);
+    const held = commonPrefix(tokens, this.#tokens.subarray(0, this.#held));
+    if (held === tokens.length && held === this.#held) {
+      this.#parts = parts;
+      return;
+    }
+    this.#parts = parts;
+    this.#tokens = tokens;
+    this.#held = held;
+    if (held === tokens.length) return;
+    const job = this.model.native.complete(
+      { tokens, maxTokens: 0, sampling: greedy, stopTokens: new Int32Array() },
+      (event) => {
+        // What arrives after the end may no longer be so: the next prompt cuts the cache.
+        if (event.kind !== 'prefill' || signal.aborted) return;
+        this.#held = Math.max(this.#held, tokens.length - event.total + event.done);
+        onProgress();
+      },
+    );
+    await runJob(job, signal);
+    if (!signal.aborted) this.#held = tokens.length;
+  }
+}
+
+function joined(start: readonly number[], parts: readonly Part[]): Int32Array<ArrayBuffer> {
+  const length = parts.reduce((sum, { tokens }) => sum + tokens.length, start.length);
+  const whole = new Int32Array(length);
+  whole.set(start);
+  let offset = start.length;
+  for (const { tokens } of parts) {
+    whole.set(tokens, offset);
+    offset += tokens.length;
+  }
+  return whole;
+}
+
+function commonPrefix(a: Int32Array, b: Int32Array): number {
+  let length = 0;
+  while (length < Math.min(a.length, b.length) && a[length] === b[length]) length++;
+  return length;
+}
