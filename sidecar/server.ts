@@ -9,12 +9,13 @@ import {
   TextDocuments,
   TextDocumentSyncKind,
   WorkDoneProgress,
+  InlineCompletionTriggerKind,
   type Connection,
   type InlineCompletionItem,
   type InlineCompletionParams,
 } from 'vscode-languageserver/node';
 import { TextDocument } from 'vscode-languageserver-textdocument';
-import type { Completion, CompletionRequest } from './completion/complete.ts';
+import type { CompletionRequest } from './completion/complete.ts';
 import type { OpenDocument } from './context/settle.ts';
 import { diagnose } from './diagnose.ts';
 import { describeFailure, isCancellation, type Failure } from './engine/failure.ts';
@@ -25,7 +26,7 @@ import {
   InstallGpuRuntimeRequest,
 } from './protocol.ts';
 import type { Result } from './result.ts';
-import { CompletionService, type ServiceOptions } from './service.ts';
+import { CompletionService, type Offer, type ServiceOptions } from './service.ts';
 import { parseSettings } from './settings.ts';
 import { rate } from './stats.ts';
 import { notify, StatusReporter } from './status.ts';
@@ -147,7 +148,8 @@ export function serve(connection: Connection, options: ServerOptions): { close()
     if (token.isCancellationRequested) abort.abort();
     try {
       const request = completionRequest(document, params, service.settings.completion.maxTokens);
-      const outcome = await service.complete(request, abort.signal);
+      const fresh = params.context.triggerKind === InlineCompletionTriggerKind.Invoked;
+      const outcome = await service.complete(request, abort.signal, fresh);
       if (outcome.ok) {
         connection.console.log(describe(outcome.value));
         return completionItems(outcome.value, params);
@@ -216,7 +218,7 @@ function nameOf(uri: string): string {
 }
 
 function completionItems(
-  { text }: Completion,
+  { text }: Offer,
   { context, position }: InlineCompletionParams,
 ): InlineCompletionItem[] {
   if (text === '') return [];
@@ -227,7 +229,9 @@ function completionItems(
     : [{ insertText: chosen.text + text, range: chosen.range }];
 }
 
-function describe({ inSight, result }: Completion): string {
+function describe({ completion }: Offer): string {
+  if (completion === undefined) return 'went on with a completion offered before';
+  const { inSight, result } = completion;
   const speed = rate(result.tokens.length, result.decodeSeconds)?.toFixed(1) ?? '-';
   return `${inSight.prefixTokens} + ${inSight.suffixTokens} of ${inSight.documentTokens} tokens in sight, ${result.reusedTokens} reused, ${result.prefilledTokens} prefilled in ${Math.round(result.prefillSeconds * 1000)} ms, ${result.tokens.length} decoded at ${speed} tokens/s`;
 }

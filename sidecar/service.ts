@@ -1,6 +1,7 @@
 import { basename } from 'node:path';
 import { complete, type Completion, type CompletionRequest } from './completion/complete.ts';
 import { canFillInTheMiddle } from './completion/fim.ts';
+import { OfferedCompletions } from './completion/offered.ts';
 import { ContextKeeper, liveTokensOf } from './context/keeper.ts';
 import type { OpenDocument } from './context/settle.ts';
 import {
@@ -15,7 +16,7 @@ import { gpuSearch } from './gpu/search.ts';
 import type { LoadedAddon } from './engine/load.ts';
 import type { SelfChecks } from './engine/selfChecks.ts';
 import type { CacheStats, SidecarStatus, SightlineSettings } from './protocol.ts';
-import { type Result } from './result.ts';
+import { succeed, type Result } from './result.ts';
 import { modelPathOf } from './settings.ts';
 import { cacheStats, completionStats, type CompletionStats } from './stats.ts';
 
@@ -23,6 +24,12 @@ import { cacheStats, completionStats, type CompletionStats } from './stats.ts';
 export interface ServiceObserver {
   status(status: SidecarStatus): void;
   stats(stats: CacheStats): void;
+}
+
+/** What is offered; `completion`: what the model did for it, where it was asked. */
+export interface Offer {
+  readonly text: string;
+  readonly completion?: Completion;
 }
 
 export interface ServiceOptions {
@@ -81,6 +88,7 @@ export class CompletionService {
   readonly #bundledModel: string;
   readonly #engine: Engine;
   readonly #keeper: ContextKeeper;
+  readonly #offered = new OfferedCompletions();
   #settings: SightlineSettings;
   #stats: CacheStats | null = null;
   #latest: CompletionStats = {};
@@ -137,6 +145,7 @@ export class CompletionService {
 
   configure(settings: SightlineSettings): void {
     this.#settings = settings;
+    this.#offered.clear();
     this.#engine.configure(engineOptionsOf(settings, this.#bundledModel));
   }
 
@@ -155,8 +164,25 @@ export class CompletionService {
     });
   }
 
-  /** Waits for the model where needed. Every failure is also reported as a status. */
+  /**
+   * Goes on with a completion that was offered before, unless a `fresh` one is asked for. Otherwise waits for the model
+   * where needed. Every failure is also reported as a status.
+   */
   async complete(
+    request: CompletionRequest,
+    signal: AbortSignal,
+    fresh = false,
+  ): Promise<Result<Offer, Failure>> {
+    const rest = fresh ? undefined : this.#offered.find(request);
+    if (rest !== undefined) return succeed({ text: rest });
+    const outcome = await this.#completeAnew(request, signal);
+    if (!outcome.ok) return outcome;
+    const { text } = outcome.value;
+    if (text !== '') this.#offered.remember(request, text);
+    return succeed({ text, completion: outcome.value });
+  }
+
+  async #completeAnew(
     request: CompletionRequest,
     signal: AbortSignal,
   ): Promise<Result<Completion, Failure>> {

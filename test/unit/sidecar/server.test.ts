@@ -4,6 +4,7 @@ import { describe, it } from 'node:test';
 import {
   CancellationTokenSource,
   createConnection,
+  InlineCompletionTriggerKind,
   LSPErrorCodes,
   StreamMessageReader,
   StreamMessageWriter,
@@ -56,9 +57,10 @@ function connect(
 async function session(
   fake: FakeOptions = {},
   settings?: unknown,
+  idleMs?: number,
 ): Promise<{ client: LspClient; addon: FakeAddon }> {
   const addon = new FakeAddon(fake);
-  const client = connect(() => succeed(addon.loaded));
+  const client = connect(() => succeed(addon.loaded), installsNothing, idleMs);
   await client.initialize(settings);
   return { client, addon };
 }
@@ -89,6 +91,44 @@ describe('server', () => {
       addon.engines[0].requests[0]?.tokens ?? new Int32Array(),
     );
     assert.equal(prompt, 'my file.ts\nlet a = 1;\n');
+  });
+
+  it('goes on with what was offered while it is typed, and asks anew where that is wanted', async () => {
+    const { client, addon } = await session();
+    await client.open(uri, '');
+    const offers: unknown[] = [];
+    for (const [index, character] of ['', 'a', 'n', 's'].entries()) {
+      await client.insert(
+        uri,
+        index + 2,
+        { line: 0, character: Math.max(0, index - 1) },
+        character,
+      );
+      offers.push((await client.complete(uri, { line: 0, character: index }))[0]?.insertText);
+    }
+    assert.deepEqual(offers, ['answer', 'nswer', 'swer', 'wer']);
+    assert.equal(addon.engines[0]?.requests.length, 1);
+    const { Invoked } = InlineCompletionTriggerKind;
+    await client.complete(uri, { line: 0, character: 3 }, { triggerKind: Invoked });
+    assert.equal(addon.engines[0].requests.length, 2);
+  });
+
+  it('settles open documents while nothing happens, and completes behind them', async () => {
+    const { client, addon } = await session({}, undefined, 1);
+    const long = 'line\n'.repeat(300);
+    await client.open('file:///other.ts', 'other');
+    await client.open(uri, long);
+    const inSight = (): number => client.stats.at(-1)?.inSight?.files.length ?? 0;
+    await client.complete(uri, { line: 300, character: 0 });
+    await client.until(() => inSight() === 2);
+    await client.complete(uri, { line: 299, character: 0 });
+    const requests = addon.engines[0]?.requests ?? [];
+    const settled = requests.findLast(({ maxTokens }) => maxTokens === 0);
+    const { tokens, sharedTokens } = requests.at(-1) ?? {};
+    assert.deepEqual(tokens?.subarray(0, sharedTokens), settled?.tokens);
+    const prompt = await addon.engines[0]?.detokenize(tokens ?? new Int32Array());
+    assert.ok(prompt?.startsWith(`other.ts\nothermy file.ts\n${long}my file.ts\n`));
+    assert.ok((tokens?.length ?? 0) - (sharedTokens ?? 0) < 512 + 32);
   });
 
   it('loads with the first document, and tells how that goes', async () => {

@@ -115,16 +115,17 @@ export class LspClient {
     options: {
       readonly token?: CancellationToken;
       readonly selectedCompletionInfo?: SelectedCompletionInfo;
+      readonly triggerKind?: InlineCompletionTriggerKind;
     } = {},
   ): Promise<InlineCompletionItem[]> {
-    const { token, selectedCompletionInfo } = options;
+    const { token, selectedCompletionInfo, triggerKind } = options;
     const result = await this.connection.sendRequest(
       InlineCompletionRequest.type,
       {
         textDocument: { uri },
         position,
         context: {
-          triggerKind: InlineCompletionTriggerKind.Automatic,
+          triggerKind: triggerKind ?? InlineCompletionTriggerKind.Automatic,
           ...(selectedCompletionInfo === undefined ? {} : { selectedCompletionInfo }),
         },
       },

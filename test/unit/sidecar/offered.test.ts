@@ -1,0 +1,50 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { OfferedCompletions, type Place } from '../../../sidecar/completion/offered.ts';
+
+/** `|` is the cursor. */
+function place(source: string, uri = 'file:///a.ts'): Place {
+  const offset = source.indexOf('|');
+  return { uri, text: source.slice(0, offset) + source.slice(offset + 1), offset };
+}
+
+describe('OfferedCompletions', () => {
+  const offered = new OfferedCompletions();
+  offered.remember(place('let a = |;\n'), 'first(b)');
+
+  it('goes on with what is being typed, and with what was there when it is taken back', () => {
+    assert.equal(offered.find(place('let a = |;\n')), 'first(b)');
+    assert.equal(offered.find(place('let a = f|;\n')), 'irst(b)');
+    assert.equal(offered.find(place('let a = first(|;\n')), 'b)');
+    assert.equal(offered.find(place('let a = fi|;\n')), 'rst(b)');
+  });
+
+  it('knows nothing of anything else', () => {
+    for (const source of [
+      'let a = x|;\n',
+      'let a = first(b)|;\n',
+      'let a = first(b);|\n',
+      'let b = f|;\n',
+      'let a = f|; \n',
+      'let a =|;\n',
+      '|',
+    ])
+      assert.equal(offered.find(place(source)), undefined, source);
+    assert.equal(offered.find(place('let a = f|;\n', 'file:///b.ts')), undefined);
+  });
+
+  it('prefers the latest, and forgets the oldest', () => {
+    const many = new OfferedCompletions();
+    many.remember(place('|'), 'ab');
+    many.remember(place('a|'), 'bc');
+    assert.equal(many.find(place('a|')), 'bc');
+    assert.equal(many.find(place('|')), 'ab');
+    for (let i = 0; i < 100; i++) many.remember(place(`${i}|`), 'x');
+    assert.equal(many.find(place('|')), undefined);
+    for (let i = 0; i < 100; i++) many.remember(place('|', `file:///${i}`), 'x');
+    assert.equal(many.find(place('99|')), undefined);
+    assert.equal(many.find(place('|', 'file:///99')), 'x');
+    many.clear();
+    assert.equal(many.find(place('|', 'file:///99')), undefined);
+  });
+});
