@@ -41,6 +41,11 @@ const targets: readonly (readonly [RegExp, Target])[] = [
   [/^memory\/int4\/head=64\/tokens=16384\/bits$/, { must: 5.5 }],
   [/^memory\/int4\/head=128\/tokens=16384\/bits$/, { must: 5.2 }],
 
+  // Percent of prompt tokens, where the context is long; of all tokens; milliseconds.
+  [/^typing\/context-16k\/file=14k\/cached$/, { must: 95 }],
+  [/^typing\/[\w/=-]+\/wasted$/, { must: 10 }],
+  [/^typing\/[\w/=-]+\/type-through$/, { must: 10 }],
+
   // At most 1.2 times as long.
   [/^load\/[\w-]+$/, { must: 0.83 }],
 

@@ -99,11 +99,11 @@ struct Sampling {
 struct CompleteRequest {
   std::vector<llama_token> tokens;
   int32_t max_tokens;  // 0: the cache is to hold the prompt, and that is all
-  /// Tokens at the start that later prompts have as well: going back to there, or to anything behind
-  /// it, evaluates nothing again.
-  int32_t shared_tokens = 0;
   Sampling sampling;
   std::vector<llama_token> stop_tokens;
+  /// Tokens at the start that later prompts have as well: going back to there, or to anything
+  /// behind it, evaluates nothing again. 0: all of them.
+  int32_t shared_tokens = 0;
 };
 
 /// What a running completion reports.

@@ -147,6 +147,35 @@ TEST_CASE("the same prompt gives the same tokens whatever was generated in betwe
   CHECK(first.tokens == second.tokens);
 }
 
+TEST_CASE("prompts go back to what they share without evaluating any of it again") {
+  const auto model = load(options(kSelective));
+  const auto shared = tokens(1010);
+  const Cancel never{false};
+  const auto run = [&](std::vector<llama_token> prompt, int32_t count, int32_t shared_tokens) {
+    CompleteRequest request = greedy(std::move(prompt), count);
+    request.shared_tokens = shared_tokens;
+    Result<Completion> completion = model->complete(request, kSilent, never);
+    REQUIRE(completion);
+    return std::move(completion.value());
+  };
+  const Completion filled = run(shared, 0, 0);
+  CHECK(filled.prefilled_tokens == 1010);
+  CHECK(filled.tokens.empty());
+  CHECK(model->stats().account.tokens == 1010);
+  std::vector<Completion> kept;
+  for (const uint32_t seed : {2, 3, 2}) {
+    auto prompt = shared;
+    const auto own = tokens(600, seed);
+    prompt.insert(prompt.end(), own.begin(), own.end());
+    kept.push_back(run(prompt, 40, 1010));
+    CHECK(kept.back().reused_tokens == 1010);
+    // Back to anywhere behind it, too.
+    prompt.resize(1250);
+    CHECK(run(prompt, 1, 1010).reused_tokens == 1249);
+  }
+  CHECK(kept[0].tokens == kept[2].tokens);
+}
+
 TEST_CASE("a cache that reaches its bound says so and keeps working") {
   LoadOptions bounded = options(kSelective);
   bounded.cache_budget_bytes = size_t{2} << 20;
@@ -175,7 +204,9 @@ TEST_CASE("what cannot be is refused with a reason") {
   CHECK(code({4096}) == Code::bad_argument);
   CHECK(code(tokens(8193)) == Code::context_full);
   CHECK_FALSE(model->complete(greedy({}, 5), kSilent, never));
-  CHECK_FALSE(model->complete(greedy({1}, 0), kSilent, never));
+  CompleteRequest shares_more = greedy({1}, 5);
+  shares_more.shared_tokens = 2;
+  CHECK_FALSE(model->complete(shares_more, kSilent, never));
 
   const auto failure = [&](LoadOptions bad) {
     const auto result = Model::load(

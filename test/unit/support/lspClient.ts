@@ -19,6 +19,7 @@ import {
   type InitializeResult,
   type InlineCompletionItem,
   type Position,
+  type Range,
   type ProtocolConnection,
   type SelectedCompletionInfo,
 } from 'vscode-languageserver/node';
@@ -91,9 +92,13 @@ export class LspClient {
 
   /** Replaces nothing at `position` with `text`, as typing does. */
   insert(uri: string, version: number, position: Position, text: string): Promise<void> {
+    return this.change(uri, version, { start: position, end: position }, text);
+  }
+
+  change(uri: string, version: number, range: Range, text: string): Promise<void> {
     return this.connection.sendNotification(DidChangeTextDocumentNotification.type, {
       textDocument: { uri, version },
-      contentChanges: [{ range: { start: position, end: position }, text }],
+      contentChanges: [{ range, text }],
     });
   }
 

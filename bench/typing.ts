@@ -1,0 +1,416 @@
+/**
+ * `npm run bench:typing`: what a keystroke costs. Typing sessions over real files go through the language server; a policy
+ * like llama.vscode's (256 lines before the cursor, 64 after it, nothing else) sees the same keystrokes on an engine of its
+ * own.
+ */
+import { PassThrough } from 'node:stream';
+import { setTimeout as sleep } from 'node:timers/promises';
+import {
+  createConnection,
+  StreamMessageReader,
+  StreamMessageWriter,
+} from 'vscode-languageserver/node';
+import { fileHead, markersOf, promptFrame } from '../sidecar/completion/fim.ts';
+import type { NativeEngine } from '../sidecar/engine/addon.ts';
+import type { LoadedAddon } from '../sidecar/engine/load.ts';
+import { SelfChecks } from '../sidecar/engine/selfChecks.ts';
+import { greedy } from '../sidecar/engine/sampling.ts';
+import { Tokenizer } from '../sidecar/engine/tokenizer.ts';
+import { fail, succeed } from '../sidecar/result.ts';
+import { serve } from '../sidecar/server.ts';
+import { mixedText } from '../test/fixtures/corpus.ts';
+import { bundledModel, modelFile } from '../test/fixtures/models/generate.ts';
+import { longContextModel } from '../test/fixtures/models/specs.ts';
+import { LspClient } from '../test/unit/support/lspClient.ts';
+import { addonHere, loadEngine } from './engine.ts';
+import { progress, rowOf, runBenchmark, type Case, type Options, type Row } from './harness.ts';
+import { quantile } from './statistics.ts';
+
+const maxTokens = 16;
+const idleMs = 500;
+const baselineName = '256 + 64 lines';
+
+/** One prompt, as the engine saw it. */
+interface Asked {
+  readonly promptTokens: number;
+  readonly reusedTokens: number;
+  readonly prefilledTokens: number;
+  readonly generatedTokens: number;
+  /** From the request to the first token. */
+  readonly firstTokenMs: number;
+  readonly aborted: boolean;
+}
+
+/** The addon, with all that its engines are asked for written down; `since` is when the editor asked. */
+function recording(addon: LoadedAddon, asked: Asked[], since: () => number): LoadedAddon {
+  const recorded = (native: NativeEngine): NativeEngine => ({
+    info: native.info,
+    tokenize: native.tokenize.bind(native),
+    detokenize: native.detokenize.bind(native),
+    evaluate: native.evaluate.bind(native),
+    truncate: native.truncate.bind(native),
+    stats: native.stats.bind(native),
+    saveSession: native.saveSession.bind(native),
+    restoreSession: native.restoreSession.bind(native),
+    close: native.close.bind(native),
+    complete: (request, onEvent) => {
+      const start = since();
+      let first = Number.NaN;
+      let generated = 0;
+      let prefilled = 0;
+      const job = native.complete(request, (event) => {
+        if (event.kind === 'prefill') prefilled = event.total;
+        else generated++;
+        if (event.kind === 'text' && Number.isNaN(first)) first = performance.now() - start;
+        onEvent(event);
+      });
+      if (request.maxTokens === 0) return job;
+      const promptTokens = request.tokens.length;
+      const note = (what: Partial<Asked>): void => {
+        asked.push({
+          promptTokens,
+          reusedTokens: promptTokens - prefilled,
+          prefilledTokens: prefilled,
+          generatedTokens: generated,
+          firstTokenMs: Number.isNaN(first) ? performance.now() - start : first,
+          aborted: false,
+          ...what,
+        });
+      };
+      const result = job.result.then(
+        (done) => {
+          const { reusedTokens, prefilledTokens, tokens } = done;
+          note({ reusedTokens, prefilledTokens, generatedTokens: tokens.length });
+          return done;
+        },
+        (error: unknown) => {
+          note({ aborted: true });
+          throw error;
+        },
+      );
+      return { result, abort: job.abort.bind(job) };
+    },
+  });
+  return {
+    ...addon,
+    addon: {
+      ...addon.addon,
+      load: (options, onProgress) => {
+        const job = addon.addon.load(options, onProgress);
+        return { result: job.result.then(recorded), abort: job.abort.bind(job) };
+      },
+    },
+  };
+}
+
+/** An editor with one cursor, on the language server. */
+class Editor {
+  readonly client: LspClient;
+  readonly asked: Asked[] = [];
+  readonly #texts = new Map<string, string>();
+  readonly #close: () => Promise<void>;
+  #version = 1;
+  #since = 0;
+  uri = '';
+  offset = 0;
+
+  constructor(modelPath: string) {
+    const toServer = new PassThrough();
+    const toClient = new PassThrough();
+    const connection = createConnection(
+      new StreamMessageReader(toServer),
+      new StreamMessageWriter(toClient),
+    );
+    const addon = recording(addonHere(), this.asked, () => this.#since);
+    const service = serve(connection, {
+      version: 'bench',
+      bundledModel: modelPath,
+      loadAddon: () => succeed(addon),
+      installRuntime: () => Promise.resolve(fail({ code: 'GPU_UNAVAILABLE', message: '' })),
+      selfChecks: new SelfChecks('/nowhere'),
+      idleMs,
+    });
+    connection.listen();
+    this.client = new LspClient(toClient, toServer);
+    this.#close = () => service.close();
+  }
+
+  close(): Promise<void> {
+    return this.#close();
+  }
+
+  get text(): string {
+    return this.#texts.get(this.uri) ?? '';
+  }
+
+  async open(uri: string, text: string): Promise<void> {
+    this.#texts.set(uri, text);
+    await this.client.open(uri, text);
+  }
+
+  /** Resolves once a file is in the cache as a whole. */
+  async settled(uri: string): Promise<void> {
+    const isWhole = (): boolean => {
+      const files = this.client.stats.at(-1)?.inSight?.files ?? [];
+      const file = files.find((one) => one.uri === uri);
+      return file !== undefined && file.tokens === file.documentTokens;
+    };
+    while (!isWhole()) await sleep(idleMs);
+  }
+
+  go(uri: string, offset: number): void {
+    this.uri = uri;
+    this.offset = offset;
+  }
+
+  /** Replaces the `count` characters before the cursor. */
+  async replace(count: number, text: string): Promise<void> {
+    const start = this.#position(this.offset - count);
+    const end = this.#position(this.offset);
+    const before = this.text;
+    this.#texts.set(
+      this.uri,
+      before.slice(0, this.offset - count) + text + before.slice(this.offset),
+    );
+    this.offset += text.length - count;
+    await this.client.change(this.uri, ++this.#version, { start, end }, text);
+  }
+
+  /** What is offered at the cursor, and after how many milliseconds. */
+  async ask(): Promise<{ readonly text: string; readonly ms: number }> {
+    this.#since = performance.now();
+    const items = await this.client.complete(this.uri, this.#position(this.offset));
+    const ms = performance.now() - this.#since;
+    const [item] = items;
+    return { text: typeof item?.insertText === 'string' ? item.insertText : '', ms };
+  }
+
+  #position(offset: number): { line: number; character: number } {
+    const lines = this.text.slice(0, offset).split('\n');
+    return { line: lines.length - 1, character: lines.at(-1)?.length ?? 0 };
+  }
+}
+
+/** The policy to compare with: a window of lines, and what the cache happens to hold of it. */
+class LinesAround {
+  readonly #native: NativeEngine;
+  readonly #tokenizer: Tokenizer;
+  readonly asked: Asked[] = [];
+
+  private constructor(native: NativeEngine, tokenizer: Tokenizer) {
+    this.#native = native;
+    this.#tokenizer = tokenizer;
+  }
+
+  static async load(modelPath: string, threads: number): Promise<LinesAround> {
+    const cache = { policy: 'selective' } as const;
+    const native = await loadEngine({ modelPath, cache, threads, contextTokens: 0 });
+    return new LinesAround(native, await Tokenizer.create(native));
+  }
+
+  async ask(text: string, offset: number): Promise<void> {
+    const { info } = this.#native;
+    const start = performance.now();
+    const before = text.slice(0, offset).split('\n').slice(-257).join('\n');
+    const after = text.slice(offset).split('\n').slice(0, 65).join('\n');
+    const head = await fileHead(info, this.#tokenizer, 'file.ts');
+    const [prefix, suffix] = await Promise.all([
+      this.#tokenizer.tokenize(before),
+      this.#tokenizer.tokenize(after),
+    ]);
+    const tokens = promptFrame(info, head).join(prefix, suffix);
+    let first = Number.NaN;
+    const stopTokens = Int32Array.from(markersOf(info.fim));
+    const result = await this.#native.complete(
+      { tokens, maxTokens, sampling: greedy, stopTokens },
+      ({ kind }) => {
+        if (kind === 'text' && Number.isNaN(first)) first = performance.now() - start;
+      },
+    ).result;
+    this.asked.push({
+      ...result,
+      promptTokens: tokens.length,
+      generatedTokens: result.tokens.length,
+      firstTokenMs: Number.isNaN(first) ? performance.now() - start : first,
+      aborted: false,
+    });
+  }
+
+  close(): Promise<void> {
+    return this.#native.close();
+  }
+}
+
+const typed = `
+function summarise(values: readonly number[]): { mean: number; largest: number } {
+  const total = values.reduce((sum, value) => sum + value, 0);
+`;
+
+const pasted = 'export interface Pasted {\n  readonly name: string;\n  readonly size: number;\n}\n';
+
+/** The end of the line at about this share of a text. */
+const lineEndAt = (text: string, share: number): number => {
+  const end = text.indexOf('\n', Math.floor(text.length * share));
+  return end < 0 ? text.length : end;
+};
+
+interface Place {
+  readonly name: string;
+  readonly modelPath: string;
+  /** Characters of the file that is worked on. */
+  readonly characters: number;
+}
+
+/** Keystrokes in the middle of a file, a paste and its undoing, a jump, and another file. */
+async function* sessionRows(place: Place, keys: number, threads: number): AsyncGenerator<Row> {
+  const editor = new Editor(place.modelPath);
+  const other = await LinesAround.load(place.modelPath, threads);
+  try {
+    await editor.client.initialize({
+      threads,
+      completion: { maxTokens },
+      cache: { selfCheck: false },
+    });
+    const [main, second] = ['file:///src/main.ts', 'file:///src/second.ts'];
+    const text = mixedText(place.characters);
+    const secondText = mixedText(2000, place.characters);
+    await editor.open(second, secondText);
+    await editor.open(main, text);
+    editor.go(main, lineEndAt(text, 0.4));
+    progress(`${place.name}: a file of ${text.length} characters`);
+    await editor.ask();
+    await editor.settled(main);
+    editor.asked.length = 0;
+
+    const both = async (): Promise<void> => {
+      await editor.ask();
+      await other.ask(editor.text, editor.offset);
+    };
+    const write = async (text: string): Promise<void> => {
+      for (const character of text) {
+        await editor.replace(0, character);
+        await both();
+      }
+    };
+    await write(typed.slice(0, keys));
+    await editor.replace(0, pasted);
+    await both();
+    await editor.replace(pasted.length, '');
+    await both();
+    editor.go(main, lineEndAt(editor.text, 0.8));
+    await write(typed.slice(0, Math.ceil(keys / 3)));
+    editor.go(second, lineEndAt(secondText, 0.5));
+    await write(typed.slice(0, Math.ceil(keys / 3)));
+    editor.go(main, lineEndAt(editor.text, 0.4));
+    await write(typed.slice(0, Math.ceil(keys / 3)));
+
+    const caseOf = (what: string): string => `typing/${place.name}/${what}`;
+    const figures = (all: readonly Asked[], of: (one: Asked) => number): number[] => all.map(of);
+    const theirs = (of: (one: Asked) => number, share?: number) => {
+      const samples = figures(other.asked, of);
+      return {
+        name: baselineName,
+        samples: share === undefined ? samples : [quantile(samples, share)],
+      };
+    };
+    const prefilled = (one: Asked): number => one.prefilledTokens;
+    const first = (one: Asked): number => one.firstTokenMs;
+    const cached = (all: readonly Asked[]): number => {
+      const sum = (of: (one: Asked) => number): number =>
+        figures(all, of).reduce((total, value) => total + value, 0);
+      return (
+        (100 * sum(({ reusedTokens }) => reusedTokens)) / sum(({ promptTokens }) => promptTokens)
+      );
+    };
+    const lower = (what: string, unit: string): Case => ({
+      case: caseOf(what),
+      unit,
+      better: 'lower',
+    });
+    for (const share of [0.5, 0.9]) {
+      const name = `p${100 * share}`;
+      yield rowOf(
+        lower(`prefilled/${name}`, 'tokens a keystroke'),
+        [quantile(figures(editor.asked, prefilled), share)],
+        theirs(prefilled, share),
+      );
+      yield rowOf(
+        lower(`first-token/${name}`, 'ms'),
+        [quantile(figures(editor.asked, first), share)],
+        theirs(first, share),
+      );
+    }
+    yield rowOf({ case: caseOf('cached'), unit: '% of prompt tokens', better: 'higher' }, [
+      cached(editor.asked),
+    ]);
+    yield rowOf(
+      { case: caseOf('in-sight'), unit: 'tokens a prompt', better: 'higher' },
+      [
+        quantile(
+          figures(editor.asked, ({ promptTokens }) => promptTokens),
+          0.5,
+        ),
+      ],
+      theirs(({ promptTokens }) => promptTokens, 0.5),
+    );
+    yield* fastRows(editor, caseOf, keys);
+  } finally {
+    await editor.close();
+    await other.close();
+  }
+}
+
+/** Keys that come faster than answers, and keys that write what is offered. */
+async function* fastRows(
+  editor: Editor,
+  caseOf: (what: string) => string,
+  keys: number,
+): AsyncGenerator<Row> {
+  editor.asked.length = 0;
+  const waiting: Promise<unknown>[] = [];
+  for (const character of typed.slice(0, keys)) {
+    await editor.replace(0, character);
+    waiting.push(editor.ask().catch(() => undefined));
+    await sleep(30);
+  }
+  await Promise.all(waiting);
+  const generated = editor.asked.reduce((sum, one) => sum + one.generatedTokens, 0);
+  const wasted = editor.asked
+    .filter(({ aborted }) => aborted)
+    .reduce((sum, one) => sum + one.generatedTokens, 0);
+  const prompts = editor.asked.reduce((sum, one) => sum + one.prefilledTokens, 0);
+  const share = (100 * wasted) / Math.max(1, generated + prompts);
+  yield rowOf({ case: caseOf('wasted'), unit: '% of tokens', better: 'lower' }, [share]);
+
+  const through: number[] = [];
+  for (let round = 0; round < keys && through.length < keys; round++) {
+    const { text } = await editor.ask();
+    for (const character of text.slice(0, -1)) {
+      await editor.replace(0, character);
+      through.push((await editor.ask()).ms);
+    }
+    await editor.replace(0, '\n');
+  }
+  if (through.length > 0)
+    yield rowOf({ case: caseOf('type-through'), unit: 'ms', better: 'lower' }, [
+      quantile(through, 0.9),
+    ]);
+}
+
+async function* measure({ quick, threads, selects }: Options): AsyncGenerator<Row> {
+  const keys = quick ? 12 : 90;
+  const long = modelFile(longContextModel);
+  const places: readonly Place[] = [
+    { name: 'bundled-8k', modelPath: bundledModel, characters: 18_000 },
+    { name: 'context-16k/file=4k', modelPath: long, characters: 12_000 },
+    { name: 'context-16k/file=14k', modelPath: long, characters: 42_000 },
+  ];
+  for (const place of places.filter(({ name }) => selects(`typing/${name}/`)))
+    yield* sessionRows(place, keys, threads);
+}
+
+await runBenchmark({
+  name: 'typing',
+  model: () => `sightline-tiny-code, ${longContextModel.name}`,
+  measure,
+});
