@@ -24,6 +24,7 @@ import {
 } from 'vscode-languageclient/node';
 import {
   CacheStatsNotification,
+  ContextRequest,
   DiagnoseRequest,
   InstallGpuRuntimeRequest,
   StatusNotification,
@@ -32,6 +33,7 @@ import {
 } from '../sidecar/protocol.ts';
 import { createClient } from './client.ts';
 import { sidecarSettings } from './config.ts';
+import { Pages } from './pages.ts';
 import { RestartBudget } from './restarts.ts';
 import { startSidecar, type SidecarProcess } from './sidecarProcess.ts';
 import { statusView, type Status } from './statusView.ts';
@@ -56,6 +58,7 @@ export class Ctx {
   readonly #log: LogOutputChannel;
   readonly #item: StatusBarItem;
   readonly #client: LanguageClient;
+  readonly #pages = new Pages();
   readonly #restarts = new RestartBudget();
   #sidecar: SidecarProcess | undefined;
   #status: Status = { state: 'stopped', message: 'Not started.' };
@@ -93,6 +96,7 @@ export class Ctx {
     context.subscriptions.push(
       this.#log,
       this.#item,
+      this.#pages,
       ...this.#registerCommands(),
       workspace.onDidChangeConfiguration((event) => {
         if (event.affectsConfiguration('sightline')) void this.#sendSettings();
@@ -146,9 +150,12 @@ export class Ctx {
       }),
       commands.registerCommand('sightline.installGpuRuntime', () => this.#installGpuRuntime()),
       commands.registerCommand('sightline.diagnose', async () => {
-        const content = await this.#client.sendRequest(DiagnoseRequest);
-        const document = await workspace.openTextDocument({ language: 'markdown', content });
-        await window.showTextDocument(document);
+        await this.#pages.show('Diagnosis', await this.#client.sendRequest(DiagnoseRequest));
+      }),
+      commands.registerCommand('sightline.showContext', async () => {
+        const content = await this.#client.sendRequest(ContextRequest);
+        if (content !== null) await this.#pages.show('Context', content);
+        else await window.showInformationMessage('Sightline has not completed anything yet.');
       }),
     ];
   }

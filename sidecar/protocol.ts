@@ -148,6 +148,9 @@ export const InstallGpuRuntimeRequest = new RequestType<
   void
 >('sightline/installGpuRuntime');
 
+/** client -> sidecar: what the model saw for the latest completion, as Markdown for people; null before there was one. */
+export const ContextRequest = new RequestType0<string | null, void>('sightline/getContext');
+
 /** client -> sidecar: what there is and what is used, as Markdown, to be looked at or sent with a report. */
 export const DiagnoseRequest = new RequestType0<string, void>('sightline/diagnose');
 

@@ -22,6 +22,7 @@ import { describeFailure, isCancellation, type Failure } from './engine/failure.
 import {
   CacheStatsNotification,
   CacheStatsRequest,
+  ContextRequest,
   DiagnoseRequest,
   InstallGpuRuntimeRequest,
 } from './protocol.ts';
@@ -90,6 +91,7 @@ export function serve(connection: Connection, options: ServerOptions): { close()
     takeSettings(isObject(all) ? all['sightline'] : undefined);
   });
   connection.onRequest(CacheStatsRequest, () => service.stats);
+  connection.onRequest(ContextRequest, () => service.context());
   connection.onRequest(DiagnoseRequest, () =>
     diagnose({
       version: options.version,

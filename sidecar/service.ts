@@ -4,6 +4,7 @@ import { canFillInTheMiddle } from './completion/fim.ts';
 import { OfferedCompletions } from './completion/offered.ts';
 import { ContextKeeper, liveTokensOf } from './context/keeper.ts';
 import type { OpenDocument } from './context/settle.ts';
+import { showPrompt, type Prompt } from './context/show.ts';
 import {
   Engine,
   type EngineOptions,
@@ -92,6 +93,7 @@ export class CompletionService {
   #settings: SightlineSettings;
   #stats: CacheStats | null = null;
   #latest: CompletionStats = {};
+  #prompt: { readonly model: LoadedModel; readonly prompt: Prompt } | undefined;
   /** What to say while nothing runs. */
   #idle: SidecarStatus = { state: 'ready', message: 'The model loads with the first document.' };
   #running = 0;
@@ -146,7 +148,15 @@ export class CompletionService {
   configure(settings: SightlineSettings): void {
     this.#settings = settings;
     this.#offered.clear();
+    this.#prompt = undefined;
     this.#engine.configure(engineOptionsOf(settings, this.#bundledModel));
+  }
+
+  /** What the model saw for the latest completion, as Markdown; null before there was one. */
+  async context(): Promise<string | null> {
+    if (this.#prompt === undefined) return null;
+    const { model, prompt } = this.#prompt;
+    return showPrompt(model.native, prompt);
   }
 
   /** Tells the observer how things stand before anything has happened. */
@@ -200,7 +210,10 @@ export class CompletionService {
       if (event.kind === 'text') this.#publish(model.value, { ...this.#latest, inSight });
     });
     this.#running--;
-    if (outcome.ok) this.#publish(model.value, completionStats(outcome.value));
+    if (outcome.ok) {
+      this.#publish(model.value, completionStats(outcome.value));
+      this.#prompt = { model: model.value, prompt: outcome.value.prompt };
+    }
     const shown = outcome.ok ? outcome.value.shown : undefined;
     this.#keeper.note(request.uri, { cursor: request.offset, shown });
     if (this.#running === 0) this.#keeper.wait(model.value);

@@ -5,6 +5,7 @@ import { failureOf, type Failure } from '../engine/failure.ts';
 import { runJob } from '../engine/job.ts';
 import { greedy } from '../engine/sampling.ts';
 import type { TextRange } from '../context/settle.ts';
+import type { Prompt } from '../context/show.ts';
 import type { ContextInSight } from '../protocol.ts';
 import { fail, succeed, type Result } from '../result.ts';
 import { fitContext } from './budget.ts';
@@ -35,6 +36,7 @@ export interface Completion {
   readonly inSight: ContextInSight;
   /** The characters around the cursor that the prompt has as they are now. */
   readonly shown: TextRange;
+  readonly prompt: Prompt;
   readonly result: CompleteResult;
 }
 
@@ -107,8 +109,9 @@ async function completeExcerpt(
       excerpt.end -
       charactersOf(excerpt.suffix, suffix.length, suffix.length - sides.suffix.length),
   };
+  const prompt = { uri: request.uri, stable, ...sides };
   // Without markers an empty document leaves the model nothing to continue.
-  if (tokens.length === 0) return { text: '', inSight, shown, result: nothing };
+  if (tokens.length === 0) return { text: '', inSight, shown, prompt, result: nothing };
 
   const job = native.complete(
     {
@@ -128,7 +131,7 @@ async function completeExcerpt(
     restOfLine,
     lineEnd: excerpt.lineEnd,
   });
-  return { text, inSight, shown, result };
+  return { text, inSight, shown, prompt, result };
 }
 
 interface Sides {

@@ -50,7 +50,9 @@ export class ContextKeeper {
   /** Stops filling. Resolves to what the prompt of a request starts with. */
   take(model: LoadedModel): StablePrefix {
     this.stop();
-    return this.#of(model).prefix;
+    const context = this.#of(model);
+    context.forgetOthers(new Set([...this.#options.documents()].map(({ uri }) => uri)));
+    return context.prefix;
   }
 
   /** A request has been served: its document is the latest in use. */
@@ -98,25 +100,29 @@ export class ContextKeeper {
     return this.#stable;
   }
 
-  /** The open documents as parts, the most important first: those that completions were asked for in, the latest first. */
+  /**
+   * The open documents as parts, the most important first: those that completions were asked for in, the latest first. The
+   * one in use is not among them where the lines around its cursor are all of it.
+   */
   async #wanted(model: LoadedModel, context: StableContext): Promise<Part[]> {
+    const open = [...this.#options.documents()].filter(isTellable);
     const uses = [...this.#uses.keys()].reverse();
     const rank = ({ uri }: OpenDocument): number => {
       const index = uses.indexOf(uri);
       return index < 0 ? uses.length : index;
     };
-    const open = [...this.#options.documents()]
-      .filter(isTellable)
-      .sort((a, b) => rank(a) - rank(b));
-    const [latest] = uses;
+    // What was opened last comes first among those not used yet.
+    const ranked = open.toReversed().sort((a, b) => rank(a) - rank(b));
+    const live = liveTokensOf(model.native.info.contextTokens);
     const wanted: Part[] = [];
-    for (const document of open) {
-      const { uri } = document;
-      const use = this.#uses.get(uri);
-      const part = context.partOf(uri);
-      const shown = uri === latest ? use?.shown : undefined;
-      const does = part !== undefined && isSettled(part, document, shown);
-      wanted.push(does ? part : await settle(model, document, use?.cursor ?? 0, context.room));
+    for (const [index, document] of ranked.entries()) {
+      const isLatest = index === 0;
+      const use = this.#uses.get(document.uri);
+      const held = context.partOf(document.uri);
+      const does =
+        held !== undefined && isSettled(held, document, isLatest ? use?.shown : undefined);
+      const part = does ? held : await settle(model, document, use?.cursor ?? 0, context.room);
+      if (!isLatest || part.tokens.length - part.headTokens > live) wanted.push(part);
     }
     return wanted;
   }

@@ -9,9 +9,11 @@ import { arrange, type Part } from './arrange.ts';
 export interface StablePrefix {
   readonly tokens: Int32Array;
   readonly files: readonly FileInSight[];
+  /** Where each file ends among the tokens. */
+  readonly ends: readonly number[];
 }
 
-export const noStablePrefix: StablePrefix = { tokens: new Int32Array(), files: [] };
+export const noStablePrefix: StablePrefix = { tokens: new Int32Array(), files: [], ends: [] };
 
 /**
  * The stable part of one model's prompts: files as they were settled, in the cache before the lines around the cursor. It
@@ -34,13 +36,30 @@ export class StableContext {
   /** What prompts start with now. */
   get prefix(): StablePrefix {
     const files: FileInSight[] = [];
-    let left = this.#held - startOf(this.model.native.info).length;
+    const ends: number[] = [];
+    let start = startOf(this.model.native.info).length;
     for (const { uri, tokens, headTokens, documentTokens } of this.#parts) {
-      const seen = Math.min(left, tokens.length) - headTokens;
-      if (seen > 0) files.push({ uri, tokens: seen, documentTokens });
-      left -= seen;
+      const end = Math.min(this.#held, start + tokens.length);
+      const seen = end - start - headTokens;
+      if (seen <= 0) break;
+      files.push({ uri, tokens: seen, documentTokens });
+      ends.push(end);
+      start = end;
     }
-    return { tokens: this.#tokens.subarray(0, this.#held), files };
+    return { tokens: this.#tokens.subarray(0, this.#held), files, ends };
+  }
+
+  /** Without the files that are not among these, and what is behind them. */
+  forgetOthers(uris: ReadonlySet<string>): void {
+    const gone = this.#parts.findIndex(({ uri }) => !uris.has(uri));
+    if (gone < 0) return;
+    this.#parts = this.#parts.slice(0, gone);
+    const length = this.#parts.reduce(
+      (sum, { tokens }) => sum + tokens.length,
+      startOf(this.model.native.info).length,
+    );
+    this.#tokens = gone === 0 ? new Int32Array() : this.#tokens.slice(0, length);
+    this.#held = Math.min(this.#held, this.#tokens.length);
   }
 
   /** The part that shows a document, whether it is in the cache yet or not. */

@@ -1,6 +1,10 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
-import { CancellationTokenSource, LSPErrorCodes } from 'vscode-languageserver/node';
+import {
+  CancellationTokenSource,
+  InlineCompletionTriggerKind,
+  LSPErrorCodes,
+} from 'vscode-languageserver/node';
 import { CacheStatsRequest, type CacheStats } from '../../sidecar/protocol.ts';
 import { endOf, settings, source, startSidecar, stopSidecar, type Sidecar } from './support.ts';
 
@@ -80,7 +84,8 @@ describe('a session with an editor that is not VS Code', () => {
     const { client } = sidecar;
     await client.until(() => settled(sidecar, uri).whole);
     const { tokens } = settled(sidecar, uri);
-    await client.complete(uri, endOf(text));
+    const { Invoked } = InlineCompletionTriggerKind;
+    await client.complete(uri, endOf(text), { triggerKind: Invoked });
     // But for what follows the last whole block where that was coded meanwhile.
     assert.ok(reused(sidecar) >= tokens, `${reused(sidecar)} of ${tokens}`);
     assertPlausible(client.stats.at(-1));

@@ -185,7 +185,8 @@ describe('ContextKeeper', () => {
 
   it('settles what is open once nothing happens any more, the latest in use last', async () => {
     const { model, native } = await loadFake();
-    const open = [document('a', 'aaa'), document('.env', 'KEY=1'), document('b', 'bbb')];
+    const long = 'x'.repeat(600);
+    const open = [document('a', long), document('.env', 'KEY=1'), document('b', 'bbb')];
     let filled = 0;
     const keeper = new ContextKeeper({
       documents: () => open,
@@ -202,11 +203,33 @@ describe('ContextKeeper', () => {
     while (filled < 2) await sleep(1);
     const files = keeper.take(model).files.map(({ uri }) => uri);
     assert.deepEqual(files, ['file:///b', 'file:///a']);
+    // A file that was closed is gone at once, with what is behind it.
+    open.pop();
+    assert.deepEqual(keeper.take(model).files, []);
+  });
+
+  it('leaves out the document in use where the lines around the cursor are all of it', async () => {
+    const { model } = await loadFake();
+    const keeper = new ContextKeeper({
+      documents: () => [document('a', 'aaa'), document('b', 'bbb'), document('c', 'ccc')],
+      maxTokens: () => 64,
+      idleMs: 1,
+      onFill: () => undefined,
+    });
+    const inSight = async (): Promise<string[]> => {
+      await keeper.fill(model, never);
+      return keeper.take(model).files.map(({ uri }) => uri);
+    };
+    // Without any use, the one opened last.
+    assert.deepEqual(await inSight(), ['file:///a', 'file:///b']);
+    keeper.note('file:///b', cursor);
+    assert.deepEqual(await inSight(), ['file:///a', 'file:///c']);
   });
 
   it('leaves a part as it is while the prompt shows what was changed', async () => {
     const { model, native } = await loadFake();
-    let text = 'one two three';
+    const rest = ' and so on'.repeat(100);
+    let text = `one two three${rest}`;
     const keeper = new ContextKeeper({
       documents: () => [document('a', text)],
       maxTokens: () => 64,
@@ -215,7 +238,7 @@ describe('ContextKeeper', () => {
     });
     keeper.note('file:///a', cursor);
     await keeper.fill(model, never);
-    text = 'one 2 two three';
+    text = `one 2 two three${rest}`;
     keeper.note('file:///a', { cursor: 5, shown: { start: 4, end: 6 } });
     await keeper.fill(model, never);
     assert.equal(native.requests.length, 1);

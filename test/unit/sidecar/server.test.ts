@@ -16,6 +16,7 @@ import type { LoadedAddon } from '../../../sidecar/engine/load.ts';
 import { SelfChecks } from '../../../sidecar/engine/selfChecks.ts';
 import {
   CacheStatsRequest,
+  ContextRequest,
   DiagnoseRequest,
   InstallGpuRuntimeRequest,
 } from '../../../sidecar/protocol.ts';
@@ -129,6 +130,16 @@ describe('server', () => {
     const prompt = await addon.engines[0]?.detokenize(tokens ?? new Int32Array());
     assert.ok(prompt?.startsWith(`other.ts\nothermy file.ts\n${long}my file.ts\n`));
     assert.ok((tokens?.length ?? 0) - (sharedTokens ?? 0) < 512 + 32);
+
+    const page = await client.connection.sendRequest(ContextRequest);
+    assert.match(
+      page ?? '',
+      /^## file:\/\/\/other\.ts: 5 of 5 tokens, settled\n\n```\nother\.ts\nother\n```$/m,
+    );
+    assert.match(page ?? '', /^## .*my%20file\.ts: 1500 of 1500 tokens, settled$/m);
+    assert.match(page ?? '', /^## .*my%20file\.ts: \d+ tokens before the cursor$/m);
+    await client.configure({ threads: 2 });
+    assert.equal(await client.connection.sendRequest(ContextRequest), null);
   });
 
   it('loads with the first document, and tells how that goes', async () => {

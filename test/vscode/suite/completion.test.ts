@@ -67,4 +67,19 @@ describe('inline completion', () => {
     assert.equal(stats.inSight.omittedBefore + stats.inSight.omittedAfter, 0);
     assert((stats.decodeTokensPerSecond ?? 0) > 0);
   });
+
+  it('shows what the model saw, on a page that it never sees', async () => {
+    const editor = await openText(source);
+    await completeHere(editor);
+    const uri = editor.document.uri.toString();
+    await until('statistics of this document', () =>
+      api.stats()?.inSight?.uri === uri ? true : undefined,
+    );
+    await vscode.commands.executeCommand('sightline.showContext');
+    const page = vscode.window.activeTextEditor?.document;
+    assert.equal(page?.uri.scheme, 'sightline');
+    assert.match(page.getText(), /^# What the model saw/);
+    assert.ok(page.getText().includes(`## ${uri}: `));
+    assert.ok(page.getText().includes(source.trimEnd().split('\n').at(-1) ?? ''));
+  });
 });

@@ -1,0 +1,44 @@
+import type { NativeEngine } from '../engine/addon.ts';
+import type { StablePrefix } from './stable.ts';
+
+/** What a prompt was made of, in the order that a file reads. */
+export interface Prompt {
+  readonly uri: string;
+  readonly stable: StablePrefix;
+  /** The lines around the cursor. */
+  readonly prefix: Int32Array;
+  readonly suffix: Int32Array;
+}
+
+/** A prompt as Markdown, for people: each part with its boundaries and what it costs. */
+export async function showPrompt(native: NativeEngine, prompt: Prompt): Promise<string> {
+  const { uri, stable, prefix, suffix } = prompt;
+  const sections: string[] = [];
+  let start = 0;
+  for (const [index, { uri, tokens, documentTokens }] of stable.files.entries()) {
+    const end = stable.ends[index] ?? start;
+    const text = await native.detokenize(stable.tokens.subarray(start, end));
+    sections.push(section(`${uri}: ${tokens} of ${documentTokens} tokens, settled`, text));
+    start = end;
+  }
+  for (const [where, tokens] of [
+    ['before', prefix],
+    ['after', suffix],
+  ] as const) {
+    const text = await native.detokenize(tokens);
+    sections.push(section(`${uri}: ${tokens.length} tokens ${where} the cursor`, text));
+  }
+  const total = stable.tokens.length + prefix.length + suffix.length;
+  return [
+    '# What the model saw for the latest completion',
+    `${total} of ${native.info.contextTokens} tokens of context: ${stable.tokens.length} of files as they were settled, which stay in the cache, and ${prefix.length + suffix.length} around the cursor.`,
+    ...sections,
+  ].join('\n\n');
+}
+
+/** A heading, and a text that no mark in it ends early. */
+function section(title: string, text: string): string {
+  const longest = Math.max(2, ...[...text.matchAll(/`+/g)].map(([run]) => run.length));
+  const fence = '`'.repeat(longest + 1);
+  return `## ${title}\n\n${fence}\n${text}\n${fence}`;
+}
