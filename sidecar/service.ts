@@ -200,8 +200,10 @@ export class CompletionService {
     if (!model.ok) return model;
     this.#running++;
     const { contextTokens } = model.value.native.info;
+    const liveStart = this.#keeper.liveStart(request.uri);
     const sized = {
       ...request,
+      ...(liveStart === undefined ? {} : { liveStart }),
       liveTokens: liveTokensOf(contextTokens),
       stable: this.#keeper.take(model.value),
     };
@@ -214,8 +216,8 @@ export class CompletionService {
       this.#publish(model.value, completionStats(outcome.value));
       this.#prompt = { model: model.value, prompt: outcome.value.prompt };
     }
-    const shown = outcome.ok ? outcome.value.shown : undefined;
-    this.#keeper.note(request.uri, { cursor: request.offset, shown });
+    if (outcome.ok)
+      this.#keeper.note(request.uri, { cursor: request.offset, shown: outcome.value.shown });
     if (this.#running === 0) this.#keeper.wait(model.value);
     if (outcome.ok || isCancellation(outcome.error)) {
       if (this.#running === 0) this.#observer.status(this.#idle);

@@ -11,11 +11,14 @@ export interface Budget {
 
 /**
  * Fits `prefix` + `suffix` tokens into `room`. The suffix gets a quarter of the room, each side what the
- * other leaves; the text nearest the cursor stays. The prefix's start moves in steps, so that typing
- * does not shift it and the tokens cached from it are used again.
+ * other leaves; the text nearest the cursor stays. The prefix's start and the suffix's end move in steps,
+ * so that typing does not shift them and the tokens cached from there on are used again.
  */
 export function fitContext(prefix: number, suffix: number, room: number): Budget {
-  const suffixKept = Math.min(suffix, Math.max(Math.floor(room / 4), room - prefix));
+  const suffixStride = Math.max(1, Math.min(step, Math.floor(room / 8)));
+  const leftOver = Math.floor((room - prefix) / suffixStride) * suffixStride;
+  const suffixKept =
+    prefix + suffix <= room ? suffix : Math.min(suffix, Math.max(Math.floor(room / 4), leftOver));
   const prefixRoom = room - suffixKept;
   const excess = Math.max(0, prefix - prefixRoom);
   // In a small context a whole step would leave too little.

@@ -4,6 +4,7 @@ import { noStablePrefix, type StablePrefix } from '../context/stable.ts';
 import { failureOf, type Failure } from '../engine/failure.ts';
 import { runJob } from '../engine/job.ts';
 import { greedy } from '../engine/sampling.ts';
+import type { Tokenizer } from '../engine/tokenizer.ts';
 import type { TextRange } from '../context/settle.ts';
 import type { Prompt } from '../context/show.ts';
 import type { ContextInSight } from '../protocol.ts';
@@ -26,6 +27,8 @@ export interface CompletionRequest {
   readonly maxTokens: number;
   /** The most tokens around the cursor; absent: as many as the context holds. */
   readonly liveTokens?: number;
+  /** Where the lines before the cursor started in the request before: they do so again where that is possible. */
+  readonly liveStart?: number;
   /** What the prompt starts with, in the cache as a rule. */
   readonly stable?: StablePrefix;
 }
@@ -42,6 +45,9 @@ export interface Completion {
 
 /** Told how a completion goes on, and what the model sees for it. */
 export type CompletionListener = (event: CompleteEvent, inSight: ContextInSight) => void;
+
+/** Characters; lines before the cursor start in the middle of one that is longer. */
+const longestLine = 200;
 
 const nothing: CompleteResult = {
   text: '',
@@ -96,18 +102,21 @@ async function completeExcerpt(
   const suffixInUse = canFillInTheMiddle(info.fim) ? suffix.length : 0;
   const live = Math.min(room, request.liveTokens ?? room);
   const budget = fitContext(prefix.length, suffixInUse, live);
-  const sides = {
-    prefix: prefix.subarray(budget.prefixOmitted),
-    suffix: suffix.subarray(0, suffixInUse - budget.suffixOmitted),
-  };
+  const suffixKept = suffixInUse - budget.suffixOmitted;
+  const linesBefore =
+    budget.prefixOmitted === 0 || request.liveTokens === undefined
+      ? {
+          tokens: prefix.subarray(budget.prefixOmitted),
+          start: excerpt.start + charactersOf(excerpt.prefix, prefix, budget.prefixOmitted),
+        }
+      : await anchored(tokenizer, request, excerpt, prefix, live - suffixKept);
+  const sides = { prefix: linesBefore.tokens, suffix: suffix.subarray(0, suffixKept) };
 
   const inSight = sightOf(request, stable, excerpt, { prefix, suffix }, sides);
   const tokens = Int32Array.from([...before, ...frame.join(sides.prefix, sides.suffix)]);
   const shown = {
-    start: excerpt.start + charactersOf(excerpt.prefix, prefix.length, budget.prefixOmitted),
-    end:
-      excerpt.end -
-      charactersOf(excerpt.suffix, suffix.length, suffix.length - sides.suffix.length),
+    start: linesBefore.start,
+    end: excerpt.end - charactersOf(excerpt.suffix, suffix, suffix.length - suffixKept),
   };
   const prompt = { uri: request.uri, stable, ...sides };
   // Without markers an empty document leaves the model nothing to continue.
@@ -132,6 +141,31 @@ async function completeExcerpt(
     lineEnd: excerpt.lineEnd,
   });
   return { text, inSight, shown, prompt, result };
+}
+
+/**
+ * At most `room` tokens before the cursor, from where they started in the request before, so that what the cache has of them
+ * is used again; from elsewhere once they do not fit any more, or have become few. `all`: those of the excerpt's prefix.
+ */
+async function anchored(
+  tokenizer: Tokenizer,
+  { text, liveStart }: CompletionRequest,
+  { prefix, start: first, cursor }: Excerpt,
+  all: Int32Array,
+  room: number,
+): Promise<{ readonly tokens: Int32Array; readonly start: number }> {
+  const from = (start: number): Promise<Int32Array> =>
+    tokenizer.tokenize(text.slice(start, cursor).replaceAll('\r\n', '\n'));
+  if (liveStart !== undefined && liveStart >= first && liveStart < cursor) {
+    const tokens = await from(liveStart);
+    if (tokens.length <= room && 2 * tokens.length >= room) return { tokens, start: liveStart };
+  }
+  // A quarter is left for what is written next.
+  const wanted = cursor - charactersOf(prefix, all, Math.floor((room * 3) / 4));
+  const lineStart = text.indexOf('\n', wanted) + 1;
+  const start = lineStart > wanted && lineStart < wanted + longestLine ? lineStart : wanted;
+  const tokens = await from(start);
+  return { tokens: tokens.subarray(Math.max(0, tokens.length - room)), start };
 }
 
 interface Sides {
@@ -165,5 +199,5 @@ const estimateTokens = (unseen: number, tokens: number, characters: number): num
   characters === 0 ? 0 : Math.round((unseen * tokens) / characters);
 
 /** About how many characters so many of the tokens of `text` are. */
-const charactersOf = (text: string, tokens: number, count: number): number =>
-  tokens === 0 ? 0 : Math.ceil((text.length * count) / tokens);
+const charactersOf = (text: string, { length }: Int32Array, count: number): number =>
+  length === 0 ? 0 : Math.ceil((text.length * count) / length);

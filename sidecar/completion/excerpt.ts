@@ -5,8 +5,9 @@
 export interface Excerpt {
   readonly prefix: string;
   readonly suffix: string;
-  /** Where in the document it starts and ends; characters after it. */
+  /** Where in the document it starts, is cut and ends; characters after it. */
   readonly start: number;
+  readonly cursor: number;
   readonly end: number;
   readonly after: number;
   /** How the document ends its lines. */
@@ -29,6 +30,7 @@ export function excerptAt(text: string, offset: number, reach: number): Excerpt 
     prefix: prefix.replaceAll('\r\n', '\n'),
     suffix: suffix.replaceAll('\r\n', '\n'),
     start,
+    cursor,
     end,
     after: text.length - end,
     lineEnd: prefix.includes('\r\n') || suffix.includes('\r\n') ? '\r\n' : '\n',

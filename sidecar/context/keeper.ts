@@ -55,6 +55,11 @@ export class ContextKeeper {
     return context.prefix;
   }
 
+  /** Where the lines before the cursor started that the latest prompt of a document had. */
+  liveStart(uri: string): number | undefined {
+    return this.#uses.get(uri)?.shown?.start;
+  }
+
   /** A request has been served: its document is the latest in use. */
   note(uri: string, use: Use): void {
     this.#uses.delete(uri);

@@ -104,6 +104,40 @@ describe('complete', () => {
     assert.ok(reusedWhole >= typed.length - 1, String(reusedWhole));
   });
 
+  it('evaluates what is typed and nothing else, wherever in a file that is', async () => {
+    const { model } = await loadFake({ info: { name: 'sightline-tiny-code' } });
+    for (const [before, after] of [
+      [400, 400],
+      [400, 20],
+      [20, 400],
+    ] as const) {
+      let text = 'one line\n'.repeat(before);
+      const rest = 'another line\n'.repeat(after);
+      let liveStart: number | undefined;
+      const prefilled: number[] = [];
+      for (let typed = 0; typed < 120; typed++) {
+        const outcome = await complete(
+          model,
+          {
+            ...{ uri: 'file:///a.ts', name: 'a.ts', text: text + rest, offset: text.length },
+            ...{ maxTokens: 8, liveTokens: 512 },
+            ...(liveStart === undefined ? {} : { liveStart }),
+          },
+          never,
+        );
+        assert.ok(outcome.ok);
+        const { result, shown, prompt } = outcome.value;
+        assert.ok(prompt.prefix.length + prompt.suffix.length <= 512);
+        assert.equal(shown.end - shown.start, prompt.prefix.length + prompt.suffix.length);
+        liveStart = shown.start;
+        prefilled.push(result.prefilledTokens);
+        text += typed % 40 === 39 ? '\n' : 'x';
+      }
+      const more = prefilled.slice(1).filter((tokens) => tokens > 1);
+      assert.ok(more.length <= 2, `${before}/${after}: ${more.join(' ')}`);
+    }
+  });
+
   it('looks at a bounded part of a huge document and estimates the rest', async () => {
     const { model, native } = await loadFake({}, 1000);
     native.tokenized.length = 0;

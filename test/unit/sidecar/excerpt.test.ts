@@ -8,6 +8,7 @@ describe('excerptAt', () => {
       prefix: 'ab\n',
       suffix: 'cd',
       start: 0,
+      cursor: 3,
       end: 5,
       after: 0,
       lineEnd: '\n',
