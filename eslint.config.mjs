@@ -9,6 +9,11 @@ const noVscode = {
   message: 'The sidecar is a plain Node process: it never imports vscode.',
 };
 
+const noExtension = {
+  regex: '(^|/)extension/',
+  message: 'The sidecar does not know the extension.',
+};
+
 export default tseslint.config(
   { ignores: ['**/node_modules/**', 'build/**', 'dist/**', 'outputs/**'] },
   ...tseslint.configs.strictTypeChecked.map((config) => ({
@@ -42,9 +47,20 @@ export default tseslint.config(
   },
   {
     files: ['sidecar/**/*.ts'],
-    rules: forbid(noVscode, {
-      regex: '(^|/)extension/',
-      message: 'The sidecar does not know the extension.',
+    rules: forbid(noVscode, noExtension),
+  },
+  {
+    files: ['sidecar/{engine,context,gpu}/**/*.ts'],
+    rules: forbid(noVscode, noExtension, {
+      regex: '(^|/)completion/',
+      message: 'Completions are made of the context and by the engine: neither knows of them.',
+    }),
+  },
+  {
+    files: ['sidecar/engine/**/*.ts'],
+    rules: forbid(noVscode, noExtension, {
+      regex: '(^|/)(?:completion|context)/',
+      message: 'The engine knows tokens, not what they are of.',
     }),
   },
   {

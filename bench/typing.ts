@@ -10,7 +10,8 @@ import {
   StreamMessageReader,
   StreamMessageWriter,
 } from 'vscode-languageserver/node';
-import { fileHead, markersOf, promptFrame } from '../sidecar/completion/fim.ts';
+import { markersOf, promptFrame } from '../sidecar/completion/fim.ts';
+import { fileHead } from '../sidecar/context/head.ts';
 import type { NativeEngine } from '../sidecar/engine/addon.ts';
 import type { LoadedAddon } from '../sidecar/engine/load.ts';
 import { SelfChecks } from '../sidecar/engine/selfChecks.ts';

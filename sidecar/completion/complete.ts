@@ -1,5 +1,6 @@
 import type { CompleteEvent, CompleteResult } from '../engine/addon.ts';
 import type { LoadedModel } from '../engine/engine.ts';
+import { fileHead, startOf } from '../context/head.ts';
 import { noStablePrefix, type StablePrefix } from '../context/stable.ts';
 import { failureOf, type Failure } from '../engine/failure.ts';
 import { runJob } from '../engine/job.ts';
@@ -11,7 +12,7 @@ import type { ContextInSight } from '../protocol.ts';
 import { fail, succeed, type Result } from '../result.ts';
 import { fitContext } from './budget.ts';
 import { excerptAt, type Excerpt } from './excerpt.ts';
-import { canFillInTheMiddle, fileHead, markersOf, promptFrame, startOf } from './fim.ts';
+import { canFillInTheMiddle, markersOf, promptFrame } from './fim.ts';
 import { trimCompletion } from './trim.ts';
 
 /** More characters than a token has on average in any text worth completing. */

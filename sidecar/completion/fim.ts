@@ -1,5 +1,4 @@
 import type { FimTokens, ModelInfo } from '../engine/addon.ts';
-import type { Tokenizer } from '../engine/tokenizer.ts';
 
 /** Whether the model can fill in the middle; otherwise it only continues the prefix. */
 export const canFillInTheMiddle = ({ prefix, suffix, middle }: FimTokens): boolean =>
@@ -10,20 +9,6 @@ export const markersOf = (fim: FimTokens): number[] =>
   [fim.prefix, fim.suffix, fim.middle, fim.pad, fim.repository, fim.separator].filter(
     (token) => token >= 0,
   );
-
-/** The token that every prompt starts with, where the model wants one. */
-export const startOf = ({ bos, addBos }: Pick<ModelInfo, 'bos' | 'addBos'>): readonly number[] =>
-  addBos && bos >= 0 ? [bos] : [];
-
-/** What stands before a file: its name, after the separator of files where the model has one. */
-export async function fileHead(
-  { fim }: Pick<ModelInfo, 'fim'>,
-  tokenizer: Tokenizer,
-  name: string,
-): Promise<readonly number[]> {
-  const line = await tokenizer.tokenize(`${name}\n`);
-  return fim.separator >= 0 ? [fim.separator, ...line] : [...line];
-}
 
 /** Puts the two sides of a document among the markers that tell the model which is which. */
 export interface PromptFrame {

@@ -1,5 +1,5 @@
 import type { LoadedModel } from '../engine/engine.ts';
-import { fileHead } from '../completion/fim.ts';
+import { fileHead } from './head.ts';
 import type { Part } from './arrange.ts';
 import { looksSecret } from './secrets.ts';
 

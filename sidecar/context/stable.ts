@@ -1,6 +1,6 @@
 import type { LoadedModel } from '../engine/engine.ts';
 import { runJob } from '../engine/job.ts';
-import { startOf } from '../completion/fim.ts';
+import { startOf } from './head.ts';
 import { greedy } from '../engine/sampling.ts';
 import type { FileInSight } from '../protocol.ts';
 import { arrange, type Part } from './arrange.ts';
