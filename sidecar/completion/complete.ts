@@ -13,7 +13,7 @@ import { fail, succeed, type Result } from '../result.ts';
 import { fitContext } from './budget.ts';
 import { excerptAt, type Excerpt } from './excerpt.ts';
 import { canFillInTheMiddle, markersOf, promptFrame } from './fim.ts';
-import { trimCompletion } from './trim.ts';
+import { filterCompletion } from './filter.ts';
 
 /** More characters than a token has on average in any text worth completing. */
 const charactersPerToken = 8;
@@ -136,9 +136,9 @@ async function completeExcerpt(
     },
   );
   const result = await runJob(job, signal);
-  const restOfLine = /^[^\n]*/.exec(excerpt.suffix)?.[0] ?? '';
-  const text = trimCompletion(result.text, result.finish !== 'end', {
-    restOfLine,
+  const text = filterCompletion(result.text, result.finish !== 'end', {
+    before: excerpt.prefix,
+    after: excerpt.suffix,
     lineEnd: excerpt.lineEnd,
   });
   return { text, inSight, shown, prompt, result };

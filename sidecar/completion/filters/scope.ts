@@ -1,0 +1,29 @@
+const indentationOf = (line: string): number => /^\s*/.exec(line)?.[0].length ?? 0;
+const isBlank = (line: string): boolean => !/\S/.test(line);
+const closes = (line: string): boolean => /^\s*[)\]}]/.test(line);
+
+/**
+ * Ends a text of several lines where it leaves the block that it starts in: before the first line with less indentation, or
+ * behind that line where it closes the block and the document does not. At top level: before the next declaration.
+ */
+export function stayInScope(text: string, before: string, after: string): string {
+  const lines = text.split('\n');
+  const first = (before.split('\n').at(-1) ?? '') + (lines[0] ?? '');
+  const next = lines.find((line) => !isBlank(line)) ?? '';
+  const base = Math.max(indentationOf(first), isBlank(first) ? indentationOf(next) : 0);
+  const below = after
+    .split('\n')
+    .slice(1)
+    .find((line) => !isBlank(line));
+  for (let i = 1; i < lines.length; i++) {
+    const line = lines[i] ?? '';
+    if (isBlank(line)) continue;
+    const indentation = indentationOf(line);
+    const isNext = base === 0 && indentation === 0 && i > 1 && isBlank(lines[i - 1] ?? '');
+    if (isNext && !closes(line)) return lines.slice(0, i - 1).join('\n');
+    if (indentation >= base) continue;
+    const isMissing = closes(line) && below?.trimEnd() !== line.trimEnd();
+    return lines.slice(0, isMissing ? i + 1 : i).join('\n');
+  }
+  return text;
+}
