@@ -12,6 +12,10 @@ export interface Divergence {
   readonly sameTop: number;
 }
 
+/** Of a token, in nats, by one row of logits. */
+export const logProbability = (logits: Float32Array, token: number): number =>
+  (logits[token] ?? Number.NaN) - logSumExp(logits)[0];
+
 /** Two models' predictions of the same positions, taken in piece by piece; no logits are kept. */
 export class Predictions {
   readonly #vocabulary: number;

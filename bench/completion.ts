@@ -1,0 +1,232 @@
+/**
+ * `npm run eval:completion`: how well the model writes what was taken out of real files, by what it sees of them and by the
+ * cache. Prompts and filters are the product's.
+ */
+import path from 'node:path';
+import { complete, type Completion } from '../sidecar/completion/complete.ts';
+import { markersOf, promptFrame } from '../sidecar/completion/fim.ts';
+import { fileHead, startOf } from '../sidecar/context/head.ts';
+import { settle } from '../sidecar/context/settle.ts';
+import { StableContext, type StablePrefix } from '../sidecar/context/stable.ts';
+import type { LoadedModel } from '../sidecar/engine/engine.ts';
+import { greedy } from '../sidecar/engine/sampling.ts';
+import { Tokenizer } from '../sidecar/engine/tokenizer.ts';
+import { bundledModel } from '../test/fixtures/models/generate.ts';
+import { uniformStream } from '../test/fixtures/models/weights.ts';
+import { logProbability } from './divergence.ts';
+import { loadEngine, ours } from './engine.ts';
+import { progress, rowOf, runBenchmark, type Options, type Row } from './harness.ts';
+import { corpusFiles, holeKinds, holesOf, readText, type Hole } from './holes.ts';
+import { quantile } from './statistics.ts';
+
+const never = new AbortController().signal;
+const liveTokens = 512;
+const nearTokens = 1024;
+const maxTokens = 96;
+
+/** What one hole came to. */
+interface Score {
+  /** Of the missing text, in nats a token: how far the model is from writing it. */
+  readonly loss: number;
+  readonly exact: number;
+  readonly similarity: number;
+}
+
+interface Strategy {
+  readonly name: string;
+  readonly cache: string;
+  /** Files that the prompt starts with, the most important first. */
+  readonly files: 'none' | 'own' | 'several';
+}
+
+const strategies: readonly Strategy[] = [
+  { name: '1k', cache: 'full', files: 'none' },
+  { name: 'file/full', cache: 'full', files: 'own' },
+  { name: 'file/int8', cache: 'int8', files: 'own' },
+  { name: 'file/int4', cache: 'int4', files: 'own' },
+  { name: 'files/int8', cache: 'int8', files: 'several' },
+];
+
+const modelOf = ({ own }: Options): string => own['model'] ?? bundledModel;
+
+async function load(modelPath: string, cacheName: string, threads: number): Promise<LoadedModel> {
+  const cache = ours.get(cacheName);
+  if (cache === undefined) throw new Error(`no cache is called ${cacheName}`);
+  const native = await loadEngine({ modelPath, cache, threads, contextTokens: 0 });
+  return { native, tokenizer: await Tokenizer.create(native), recalledCheck: undefined };
+}
+
+async function stableOf(
+  model: LoadedModel,
+  hole: Hole,
+  files: Strategy['files'],
+): Promise<StablePrefix> {
+  const room = Math.max(0, model.native.info.contextTokens - liveTokens - maxTokens - 64);
+  const context = new StableContext(model, room);
+  if (files === 'none') return context.prefix;
+  const shown = (file: string, text: string): Promise<Awaited<ReturnType<typeof settle>>> =>
+    settle(model, { uri: file, name: path.basename(file), text }, hole.before.length, room);
+  const wanted = [await shown(hole.file, hole.before + hole.after)];
+  if (files === 'several') {
+    const folder = path.dirname(hole.file);
+    const others = corpusFiles().filter(
+      (file) => file !== hole.file && path.dirname(file) === folder,
+    );
+    for (const file of others.slice(0, 2)) wanted.push(await shown(file, readText(file)));
+  }
+  await context.fill(wanted, never);
+  return context.prefix;
+}
+
+async function scoreOf(model: LoadedModel, hole: Hole, { files }: Strategy): Promise<Score> {
+  const outcome = await complete(
+    model,
+    {
+      uri: hole.file,
+      name: path.basename(hole.file),
+      text: hole.before + hole.after,
+      offset: hole.before.length,
+      maxTokens,
+      liveTokens: files === 'none' ? nearTokens : liveTokens,
+      stable: await stableOf(model, hole, files),
+    },
+    never,
+  );
+  if (!outcome.ok) throw new Error(outcome.error.message);
+  const { text } = outcome.value;
+  const lines = hole.missing.split('\n').length;
+  const written = text.split('\n').slice(0, lines).join('\n');
+  return {
+    loss: await lossOf(model, hole, outcome.value),
+    exact: Number(written.trimEnd() === hole.missing.trimEnd()),
+    similarity: similarity(written, hole.missing),
+  };
+}
+
+/** Teacher-forced, behind the same prompt. */
+async function lossOf(
+  { native, tokenizer }: LoadedModel,
+  hole: Hole,
+  { prompt }: Completion,
+): Promise<number> {
+  const { info } = native;
+  const head = await fileHead(info, tokenizer, path.basename(hole.file));
+  const live = promptFrame(info, head).join(prompt.prefix, prompt.suffix);
+  const stable = prompt.stable.tokens.length > 0 ? prompt.stable.tokens : startOf(info);
+  const tokens = Int32Array.from([...stable, ...live]);
+  const missing = await tokenizer.tokenize(`${hole.missing}\n`);
+  const stopTokens = Int32Array.from(markersOf(info.fim));
+  await native.complete({ tokens, maxTokens: 0, sampling: greedy, stopTokens }, () => undefined)
+    .result;
+  const held = await native.truncate(tokens.length - 1);
+  const rest = Int32Array.from([...tokens.subarray(held), ...missing]);
+  const logits = await native.evaluate(rest, 'all').result;
+  const first = tokens.length - 1 - held;
+  let sum = 0;
+  for (const [index, token] of missing.entries()) {
+    const row = logits.subarray(
+      (first + index) * info.vocabulary,
+      (first + index + 1) * info.vocabulary,
+    );
+    sum -= logProbability(row, token);
+  }
+  return sum / missing.length;
+}
+
+/** 1 minus the edits it takes, over the longer text's length. */
+function similarity(a: string, b: string): number {
+  let row = Array.from({ length: b.length + 1 }, (_, index) => index);
+  for (let i = 1; i <= a.length; i++) {
+    const next = [i];
+    for (let j = 1; j <= b.length; j++) {
+      const replaced = (row[j - 1] ?? 0) + (a[i - 1] === b[j - 1] ? 0 : 1);
+      next.push(Math.min((row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1, replaced));
+    }
+    row = next;
+  }
+  const longer = Math.max(a.length, b.length);
+  return longer === 0 ? 1 : 1 - (row[b.length] ?? 0) / longer;
+}
+
+const mean = (values: readonly number[]): number =>
+  values.reduce((sum, value) => sum + value, 0) / values.length;
+
+/** The 95 % interval of the mean of differences, by bootstrap over the holes. */
+function interval(differences: readonly number[]): readonly [number, number] {
+  const next = uniformStream('bootstrap');
+  const means = Array.from({ length: 2000 }, () =>
+    mean(differences.map(() => differences[Math.floor(next() * differences.length)] ?? 0)),
+  );
+  return [quantile(means, 0.025), quantile(means, 0.975)];
+}
+
+async function* measure(options: Options): AsyncGenerator<Row> {
+  const { quick, threads } = options;
+  const holes = holeKinds.flatMap((kind) => holesOf(kind, quick ? 4 : 50));
+  const scores = new Map<string, Score[]>();
+  const models = new Map<string, LoadedModel>();
+  try {
+    for (const cache of new Set(strategies.map((one) => one.cache)))
+      models.set(cache, await load(modelOf(options), cache, threads));
+    for (const [index, hole] of holes.entries()) {
+      if (index % 10 === 0) progress(`${index} of ${holes.length} holes`);
+      for (const strategy of strategies) {
+        const model = models.get(strategy.cache);
+        if (model === undefined) continue;
+        const score = await scoreOf(model, hole, strategy);
+        scores.set(strategy.name, [...(scores.get(strategy.name) ?? []), score]);
+      }
+    }
+  } finally {
+    for (const { native } of models.values()) await native.close();
+  }
+  yield* rowsOf(holes, scores);
+}
+
+function* rowsOf(
+  holes: readonly Hole[],
+  scores: ReadonlyMap<string, readonly Score[]>,
+): Generator<Row> {
+  const subsets = [
+    { name: 'all', includes: () => true },
+    { name: 'needs-far', includes: ({ needsFar }: Hole) => needsFar },
+  ];
+  for (const { name: subset, includes } of subsets) {
+    const chosen = holes.flatMap((hole, index) => (includes(hole) ? [index] : []));
+    if (chosen.length === 0) continue;
+    const of = (strategy: string, what: keyof Score): number[] =>
+      chosen.map((index) => scores.get(strategy)?.[index]?.[what] ?? Number.NaN);
+    for (const { name } of strategies) {
+      const caseOf = (what: string): string => `completion/${subset}/${name}/${what}`;
+      yield rowOf({ case: caseOf('loss'), unit: 'nats a token', better: 'lower' }, [
+        mean(of(name, 'loss')),
+      ]);
+      for (const what of ['exact', 'similarity'] as const)
+        yield rowOf({ case: caseOf(what), unit: '%', better: 'higher' }, [
+          100 * mean(of(name, what)),
+        ]);
+    }
+    for (const [a, b] of [
+      ['file/full', '1k'],
+      ['file/int8', 'file/full'],
+      ['file/int4', 'file/full'],
+      ['files/int8', 'file/int8'],
+    ] as const) {
+      const theirs = of(b, 'loss');
+      const differences = of(a, 'loss').map((loss, index) => loss - (theirs[index] ?? 0));
+      const what = `completion/${subset}/${a} less ${b}`;
+      const [low, high] = interval(differences);
+      const unit = 'nats a token';
+      yield rowOf({ case: `${what}/loss`, unit, better: 'lower' }, [mean(differences)]);
+      yield rowOf({ case: `${what}/loss-low`, unit, better: 'lower' }, [low]);
+      yield rowOf({ case: `${what}/loss-high`, unit, better: 'lower' }, [high]);
+    }
+  }
+}
+
+await runBenchmark({
+  name: 'completion',
+  model: (options) => path.basename(modelOf(options)),
+  options: ['model'],
+  measure,
+});
