@@ -114,7 +114,9 @@ async function lossOf(
   const live = promptFrame(info, head).join(prompt.prefix, prompt.suffix);
   const stable = prompt.stable.tokens.length > 0 ? prompt.stable.tokens : startOf(info);
   const tokens = Int32Array.from([...stable, ...live]);
-  const missing = await tokenizer.tokenize(`${hole.missing}\n`);
+  // The prompt ends before the space that the hole starts behind.
+  const space = hole.before.endsWith(' ') ? ' ' : '';
+  const missing = await tokenizer.tokenize(`${space}${hole.missing}\n`);
   const stopTokens = Int32Array.from(markersOf(info.fim));
   await native.complete({ tokens, maxTokens: 0, sampling: greedy, stopTokens }, () => undefined)
     .result;

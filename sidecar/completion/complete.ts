@@ -11,7 +11,7 @@ import type { Prompt } from '../context/show.ts';
 import type { ContextInSight } from '../protocol.ts';
 import { fail, succeed, type Result } from '../result.ts';
 import { fitContext } from './budget.ts';
-import { excerptAt, type Excerpt } from './excerpt.ts';
+import { excerptAt, withoutLastSpace, type Excerpt } from './excerpt.ts';
 import { canFillInTheMiddle, markersOf, promptFrame } from './fim.ts';
 import { filterCompletion } from './filter.ts';
 
@@ -68,7 +68,9 @@ export async function complete(
   onEvent: CompletionListener = () => undefined,
 ): Promise<Result<Completion, Failure>> {
   const reach = Math.min(model.native.info.contextTokens, request.liveTokens ?? Infinity);
-  const excerpt = excerptAt(request.text, request.offset, charactersPerToken * reach);
+  const excerpt = withoutLastSpace(
+    excerptAt(request.text, request.offset, charactersPerToken * reach),
+  );
   if (excerpt.prefix.includes('\0') || excerpt.suffix.includes('\0')) {
     return fail({
       code: 'DOCUMENT_BINARY',
@@ -136,11 +138,12 @@ async function completeExcerpt(
     },
   );
   const result = await runJob(job, signal);
-  const text = filterCompletion(result.text, result.finish !== 'end', {
+  const offered = filterCompletion(result.text, result.finish !== 'end', {
     before: excerpt.prefix,
     after: excerpt.suffix,
     lineEnd: excerpt.lineEnd,
   });
+  const text = excerpt.endsInSpace ? offered.replace(/^ /, '') : offered;
   return { text, inSight, shown, prompt, result };
 }
 

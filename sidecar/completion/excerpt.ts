@@ -10,6 +10,8 @@ export interface Excerpt {
   readonly cursor: number;
   readonly end: number;
   readonly after: number;
+  /** The space that the prefix ended in was taken off. */
+  readonly endsInSpace: boolean;
   /** How the document ends its lines. */
   readonly lineEnd: '\n' | '\r\n';
 }
@@ -33,6 +35,7 @@ export function excerptAt(text: string, offset: number, reach: number): Excerpt 
     cursor,
     end,
     after: text.length - end,
+    endsInSpace: false,
     lineEnd: prefix.includes('\r\n') || suffix.includes('\r\n') ? '\r\n' : '\n',
   };
 }
@@ -43,4 +46,15 @@ function wholeCharacter(text: string, offset: number): number {
     text.slice(Math.max(0, offset - 1), offset + 1),
   );
   return inside ? offset - 1 : offset;
+}
+
+/**
+ * The same without the space before the cursor, which the completion is to start with: the tokens of models have the space
+ * in front of a word, and behind a single one they would write another.
+ */
+export function withoutLastSpace(excerpt: Excerpt): Excerpt {
+  const { prefix, cursor } = excerpt;
+  return prefix.endsWith(' ')
+    ? { ...excerpt, prefix: prefix.slice(0, -1), cursor: cursor - 1, endsInSpace: true }
+    : excerpt;
 }

@@ -29,13 +29,14 @@ describe('complete', () => {
   it('asks with the name, prefix, suffix and middle, and stops at every marker', async () => {
     const { model, native } = await loadFake();
     const { inSight } = await completeAt(model, 'let a = |;\nb\n');
-    assert.equal(prompt(native), '<separator>a.ts\n<prefix>let a = <suffix>;\nb\n<middle>');
+    assert.equal(prompt(native), '<separator>a.ts\n<prefix>let a =<suffix>;\nb\n<middle>');
     assert.deepEqual([...(native.requests[0]?.stopTokens ?? [])], Object.values(markers));
     assert.equal(native.requests[0]?.sampling.temperature, 0);
     assert.deepEqual(inSight, {
       uri: 'file:///a.ts',
-      documentTokens: 12,
-      prefixTokens: 8,
+      // But for the space before the cursor.
+      documentTokens: 11,
+      prefixTokens: 7,
       suffixTokens: 4,
       omittedBefore: 0,
       omittedAfter: 0,
@@ -43,10 +44,20 @@ describe('complete', () => {
     });
   });
 
+  it('leaves the space before the cursor to the model, which has it in front of a word', async () => {
+    const { model, native } = await loadFake({ answer: [' value;'] });
+    assert.equal((await completeAt(model, 'let a = |\n')).text, 'value;');
+    assert.equal((await completeAt(model, 'let a =|\n')).text, ' value;');
+    assert.equal((await completeAt(model, '  |\n')).text, 'value;');
+    assert.equal(prompt(native), '<separator>a.ts\n<prefix> <suffix>\n<middle>');
+    const bare = await loadFake({ answer: ['value;'] });
+    assert.equal((await completeAt(bare.model, 'let a = |\n')).text, 'value;');
+  });
+
   it('puts the suffix first for a model that fills in better that way', async () => {
     const { model, native } = await loadFake({ info: { name: 'sightline-tiny-code' } });
     await completeAt(model, 'let a = |;\n');
-    assert.equal(prompt(native), '<separator>a.ts\n<prefix><suffix>;\n<middle>let a = ');
+    assert.equal(prompt(native), '<separator>a.ts\n<prefix><suffix>;\n<middle>let a =');
   });
 
   it('starts with the token that texts start with, where the model wants it', async () => {

@@ -11,6 +11,7 @@ describe('excerptAt', () => {
       cursor: 3,
       end: 5,
       after: 0,
+      endsInSpace: false,
       lineEnd: '\n',
     });
     assert.equal(excerptAt('', 0, 100).prefix, '');
