@@ -164,7 +164,7 @@ function interval(differences: readonly number[]): readonly [number, number] {
 
 async function* measure(options: Options): AsyncGenerator<Row> {
   const { quick, threads } = options;
-  const holes = holeKinds.flatMap((kind) => holesOf(kind, quick ? 4 : 50));
+  const holes = holeKinds.flatMap((kind) => holesOf(kind, quick ? 4 : 120));
   const scores = new Map<string, Score[]>();
   const models = new Map<string, LoadedModel>();
   try {

@@ -37,6 +37,9 @@ const largest = 15_000;
 /** Characters that a context of 1 024 tokens holds before the cursor, and more. */
 const nearCharacters = 4000;
 
+/** Holes of a kind in one file. */
+const mostRounds = 3;
+
 const root = path.resolve(import.meta.dirname, '../node_modules');
 
 /** By package: all that is in a hole's package but its own file may be shown beside it. */
@@ -59,17 +62,19 @@ export function corpusFiles(): string[] {
 export const readText = (file: string): string =>
   fs.readFileSync(file, 'utf8').replaceAll('\r\n', '\n');
 
-/** The first `count` holes of a kind, always the same ones; a file has one at most. */
+/** The first `count` holes of a kind, always the same ones; a file has a second one once all others have one. */
 export function holesOf(kind: HoleKind, count: number): Hole[] {
   const next = uniformStream(`holes/${kind}`);
   const holes: Hole[] = [];
   const files = corpusFiles()
     .map((file) => ({ file, order: next() }))
     .sort((a, b) => a.order - b.order);
-  for (const { file } of files) {
-    if (holes.length === count) break;
-    const hole = dig(file, kind, next);
-    if (hole !== undefined) holes.push(hole);
+  for (let round = 0; round < mostRounds; round++) {
+    for (const { file } of files) {
+      if (holes.length === count) return holes;
+      const hole = dig(file, kind, next);
+      if (hole !== undefined) holes.push(hole);
+    }
   }
   return holes;
 }
