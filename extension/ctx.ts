@@ -240,7 +240,9 @@ export class Ctx {
     this.#stats = stats;
     const view = statusView(status, stats);
     const tooltip = new MarkdownString(view.tooltip, true);
-    tooltip.isTrusted = { enabledCommands: ['sightline.restart', 'sightline.showLog'] };
+    tooltip.isTrusted = {
+      enabledCommands: ['sightline.showContext', 'sightline.restart', 'sightline.showLog'],
+    };
     this.#item.text = view.text;
     this.#item.tooltip = tooltip;
     this.#item.backgroundColor = themeColors[view.severity];

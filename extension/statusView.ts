@@ -34,7 +34,7 @@ export function statusView(status: Status, latest: CacheStats | undefined): Stat
     tooltip: [
       `**Sightline** — ${escapeMarkdown(status.message)}`,
       ...(stats === undefined ? [] : details(stats)),
-      '[Restart Sidecar](command:sightline.restart) · [Show Log](command:sightline.showLog)',
+      '[Show Context](command:sightline.showContext) · [Restart Sidecar](command:sightline.restart) · [Show Log](command:sightline.showLog)',
     ].join('\n\n'),
     severity:
       status.state === 'error' || status.state === 'stopped'

@@ -123,6 +123,9 @@ export class CompletionService {
       documents,
       maxTokens: () => this.#settings.completion.maxTokens,
       idleMs,
+      onFailure: (failure) => {
+        observer.status({ state: 'warning', message: describeFailure(failure) });
+      },
       onFill: (model, { files }) => {
         const { inSight } = this.#latest;
         if (inSight !== undefined)

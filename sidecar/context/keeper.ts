@@ -1,5 +1,5 @@
 import type { LoadedModel } from '../engine/engine.ts';
-import { failureOf } from '../engine/failure.ts';
+import { failureOf, isCancellation, type Failure } from '../engine/failure.ts';
 import type { Part } from './arrange.ts';
 import { isSettled, isTellable, settle, type OpenDocument, type TextRange } from './settle.ts';
 import { StableContext, type StablePrefix } from './stable.ts';
@@ -23,6 +23,8 @@ export interface KeeperOptions {
   readonly idleMs: number;
   /** The cache has changed in the background. */
   readonly onFill: (model: LoadedModel, prefix: StablePrefix) => void;
+  /** There was no memory for all of it, or the engine failed; from here on it is less. */
+  readonly onFailure: (failure: Failure) => void;
 }
 
 /** Where the user was in a document. */
@@ -73,8 +75,10 @@ export class ContextKeeper {
     this.#filling = filling;
     this.#timer = setTimeout(() => {
       this.fill(model, filling.signal).catch((error: unknown) => {
-        // What stops it is told where it was asked for: by a request, other settings, the end.
-        if (!['ABORTED', 'CLOSED'].includes(failureOf(error).code)) this.#stable = undefined;
+        const failure = failureOf(error);
+        if (isCancellation(failure)) return;
+        this.#of(model).shrink();
+        this.#options.onFailure(failure);
       });
     }, this.#options.idleMs);
     this.#timer.unref();
@@ -90,10 +94,12 @@ export class ContextKeeper {
   /** Settles what is open and fills the cache with it. Rejects with ABORTED. */
   async fill(model: LoadedModel, signal: AbortSignal): Promise<void> {
     const context = this.#of(model);
-    await context.fill(await this.#wanted(model, context), signal, () => {
+    const wanted = await this.#wanted(model, context);
+    if (signal.aborted) return;
+    await context.fill(wanted, signal, () => {
       this.#options.onFill(model, context.prefix);
     });
-    if (!signal.aborted) this.#options.onFill(model, context.prefix);
+    this.#options.onFill(model, context.prefix);
   }
 
   #of(model: LoadedModel): StableContext {
@@ -124,8 +130,8 @@ export class ContextKeeper {
       const isLatest = index === 0;
       const use = this.#uses.get(document.uri);
       const held = context.partOf(document.uri);
-      const does =
-        held !== undefined && isSettled(held, document, isLatest ? use?.shown : undefined);
+      const fits = held !== undefined && held.tokens.length <= context.room;
+      const does = fits && isSettled(held, document, isLatest ? use?.shown : undefined);
       const part = does ? held : await settle(model, document, use?.cursor ?? 0, context.room);
       if (!isLatest || part.tokens.length - part.headTokens > live) wanted.push(part);
     }

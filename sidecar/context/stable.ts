@@ -21,8 +21,7 @@ export const noStablePrefix: StablePrefix = { tokens: new Int32Array(), files: [
  */
 export class StableContext {
   readonly model: LoadedModel;
-  /** The most tokens of it. */
-  readonly room: number;
+  #room: number;
   #parts: readonly Part[] = [];
   #tokens = new Int32Array();
   /** So many of `#tokens` are in the cache, or were before a prompt behind them was. */
@@ -30,7 +29,17 @@ export class StableContext {
 
   constructor(model: LoadedModel, room: number) {
     this.model = model;
-    this.room = room;
+    this.#room = room;
+  }
+
+  /** The most tokens of it. */
+  get room(): number {
+    return this.#room;
+  }
+
+  /** Leaves room for a quarter less than there is now. */
+  shrink(): void {
+    this.#room = Math.floor((this.#held * 3) / 4);
   }
 
   /** What prompts start with now. */
@@ -73,7 +82,7 @@ export class StableContext {
     signal: AbortSignal,
     onProgress: () => void = () => undefined,
   ): Promise<void> {
-    const parts = arrange(this.#parts, wanted, this.room);
+    const parts = arrange(this.#parts, wanted, this.#room);
     const start = startOf(this.model.native.info);
     const tokens = parts.length === 0 ? new Int32Array() : joined(start, parts);
     const held = commonPrefix(tokens, this.#tokens.subarray(0, this.#held));

@@ -12,7 +12,8 @@ import {
   type OpenDocument,
 } from '../../../sidecar/context/settle.ts';
 import { StableContext } from '../../../sidecar/context/stable.ts';
-import { loadFake } from '../support/fakeAddon.ts';
+import type { Failure } from '../../../sidecar/engine/failure.ts';
+import { FakeError, loadFake } from '../support/fakeAddon.ts';
 import { uniformStream } from '../../fixtures/models/weights.ts';
 
 const never = new AbortController().signal;
@@ -181,6 +182,9 @@ describe('StableContext', () => {
 });
 
 describe('ContextKeeper', () => {
+  const unexpected = ({ code, message }: Failure): void => {
+    throw new Error(`${code}: ${message}`);
+  };
   const cursor = { cursor: 0, shown: undefined };
 
   it('settles what is open once nothing happens any more, the latest in use last', async () => {
@@ -193,6 +197,7 @@ describe('ContextKeeper', () => {
       maxTokens: () => 64,
       idleMs: 1,
       onFill: () => filled++,
+      onFailure: unexpected,
     });
     keeper.note('file:///a', cursor);
     keeper.wait(model);
@@ -215,6 +220,7 @@ describe('ContextKeeper', () => {
       maxTokens: () => 64,
       idleMs: 1,
       onFill: () => undefined,
+      onFailure: unexpected,
     });
     const inSight = async (): Promise<string[]> => {
       await keeper.fill(model, never);
@@ -235,6 +241,7 @@ describe('ContextKeeper', () => {
       maxTokens: () => 64,
       idleMs: 1,
       onFill: () => undefined,
+      onFailure: unexpected,
     });
     keeper.note('file:///a', cursor);
     await keeper.fill(model, never);
@@ -245,6 +252,24 @@ describe('ContextKeeper', () => {
     keeper.note('file:///a', { cursor: 15, shown: { start: 9, end: 15 } });
     await keeper.fill(model, never);
     assert.equal(native.requests.length, 2);
+  });
+
+  it('says that there is no memory for all of it, and goes on with less', async () => {
+    const { model, native } = await loadFake({ completeError: new FakeError('CACHE_EXHAUSTED') });
+    const failures: string[] = [];
+    const keeper = new ContextKeeper({
+      documents: () => [document('a', 'x'.repeat(2000))],
+      maxTokens: () => 64,
+      idleMs: 1,
+      onFill: () => undefined,
+      onFailure: ({ code }) => failures.push(code),
+    });
+    keeper.wait(model);
+    while (failures.length === 0) await sleep(1);
+    assert.deepEqual(failures, ['CACHE_EXHAUSTED']);
+    assert.equal(keeper.take(model).tokens.length, 0);
+    await keeper.fill(model, never);
+    assert.equal(native.requests.length, 1);
   });
 
   it('leaves room for the lines around the cursor', () => {
