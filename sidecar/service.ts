@@ -128,8 +128,8 @@ export class CompletionService {
       },
       onFill: (model, { files }) => {
         const { inSight } = this.#latest;
-        if (inSight !== undefined)
-          this.#publish(model, { ...this.#latest, inSight: { ...inSight, files } });
+        const now = inSight === undefined ? {} : { inSight: { ...inSight, files } };
+        this.#publish(model, { ...this.#latest, ...now });
       },
     });
   }
@@ -218,9 +218,8 @@ export class CompletionService {
     if (outcome.ok) {
       this.#publish(model.value, completionStats(outcome.value));
       this.#prompt = { model: model.value, prompt: outcome.value.prompt };
-    }
-    if (outcome.ok)
       this.#keeper.note(request.uri, { cursor: request.offset, shown: outcome.value.shown });
+    }
     if (this.#running === 0) this.#keeper.wait(model.value);
     if (outcome.ok || isCancellation(outcome.error)) {
       if (this.#running === 0) this.#observer.status(this.#idle);
