@@ -11,6 +11,7 @@ import { StableContext, type StablePrefix } from '../sidecar/context/stable.ts';
 import type { LoadedModel } from '../sidecar/engine/engine.ts';
 import { greedy } from '../sidecar/engine/sampling.ts';
 import { Tokenizer } from '../sidecar/engine/tokenizer.ts';
+import { joinTokens } from '../sidecar/engine/tokens.ts';
 import { bundledModel } from '../test/fixtures/models/generate.ts';
 import { uniformStream } from '../test/fixtures/models/weights.ts';
 import { logProbability } from './divergence.ts';
@@ -113,7 +114,7 @@ async function lossOf(
   const head = await fileHead(info, tokenizer, path.basename(hole.file));
   const live = promptFrame(info, head).join(prompt.prefix, prompt.suffix);
   const stable = prompt.stable.tokens.length > 0 ? prompt.stable.tokens : startOf(info);
-  const tokens = Int32Array.from([...stable, ...live]);
+  const tokens = joinTokens([stable, live]);
   // The prompt ends before the space that the hole starts behind.
   const space = hole.before.endsWith(' ') ? ' ' : '';
   const missing = await tokenizer.tokenize(`${space}${hole.missing}\n`);

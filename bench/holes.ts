@@ -1,6 +1,7 @@
 /** Places in real files from which something was taken, for a model to write it anew. */
 import fs from 'node:fs';
 import path from 'node:path';
+import { indentationOf } from '../sidecar/completion/filters/lines.ts';
 import { uniformStream } from '../test/fixtures/models/weights.ts';
 
 export type HoleKind = 'line' | 'block' | 'function';
@@ -79,7 +80,6 @@ export function holesOf(kind: HoleKind, count: number): Hole[] {
   return holes;
 }
 
-const indentationOf = (line: string): number => /^\s*/.exec(line)?.[0].length ?? 0;
 const isCode = (line: string): boolean => /^\s*[\w$'"{[(.]/.test(line) && line.trim().length >= 12;
 
 /** Looks for a place in the last two thirds of a file. */

@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "cache/hash.h"
-#include "gguf.h"
+#include "runtime/gguf_file.h"
 #include "runtime/llama_log.h"
 
 namespace sightline::runtime {
@@ -18,16 +18,11 @@ namespace {
 constexpr uint64_t kSamples = 256;
 constexpr uint64_t kSampleBytes = 4096;
 
-struct Free {
-  void operator()(gguf_context* context) const { gguf_free(context); }
-};
-
 }  // namespace
 
 std::optional<Fingerprint> fingerprint(const std::string& model_path) {
   const LogCapture log;
-  const std::unique_ptr<gguf_context, Free> file(
-      gguf_init_from_file(model_path.c_str(), {.no_alloc = true, .ctx = nullptr}));
+  const GgufFile file = open_gguf(model_path);
   std::ifstream stream(model_path, std::ios::binary);
   std::error_code error;
   const uint64_t bytes = std::filesystem::file_size(model_path, error);

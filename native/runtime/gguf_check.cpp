@@ -6,15 +6,11 @@
 #include <memory>
 #include <optional>
 
-#include "gguf.h"
+#include "runtime/gguf_file.h"
 #include "runtime/llama_log.h"
 
 namespace sightline::runtime {
 namespace {
-
-struct Free {
-  void operator()(gguf_context* context) const { gguf_free(context); }
-};
 
 Error invalid(const std::string& path, const std::string& what) {
   return {Code::model_invalid, path + " is not a usable GGUF model: " + what +
@@ -56,9 +52,9 @@ Result<Done> check_gguf(const std::string& path) {
     return invalid(path, "it does not begin with the letters GGUF.");
 
   const LogCapture log;
-  std::unique_ptr<gguf_context, Free> owned;
+  GgufFile owned;
   try {
-    owned.reset(gguf_init_from_file(path.c_str(), {.no_alloc = true, .ctx = nullptr}));
+    owned = open_gguf(path);
   } catch (const std::exception& failure) {
     return invalid(path, std::string("its header is damaged (") + failure.what() + ").");
   }

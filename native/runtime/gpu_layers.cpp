@@ -2,50 +2,40 @@
 
 #include <algorithm>
 #include <charconv>
-#include <memory>
+#include <exception>
 #include <string_view>
 
 #include "cache/forecast.h"
-#include "gguf.h"
 #include "llama.h"
+#include "runtime/gguf_file.h"
 #include "runtime/llama_log.h"
 
 namespace sightline::runtime {
 namespace {
 
-struct Free {
-  void operator()(gguf_context* context) const { gguf_free(context); }
-};
-using File = std::unique_ptr<gguf_context, Free>;
-
-/// A number of the model, by layer: files give one for all, or a list. Empty: none.
-std::vector<int64_t> numbers(const gguf_context* file, const std::string& name, size_t layers) {
+int64_t key_of(const gguf_context* file, const std::string& name) {
   const int64_t architecture = gguf_find_key(file, "general.architecture");
-  const std::string key = std::string(gguf_get_val_str(file, architecture)) + "." + name;
-  const int64_t id = gguf_find_key(file, key.c_str());
-  if (id < 0) return {};
-  switch (gguf_get_kv_type(file, id)) {
-    case GGUF_TYPE_UINT32:
-      return std::vector<int64_t>(layers, gguf_get_val_u32(file, id));
-    case GGUF_TYPE_INT32:
-      return std::vector<int64_t>(layers, gguf_get_val_i32(file, id));
-    case GGUF_TYPE_ARRAY: {
-      const gguf_type type = gguf_get_arr_type(file, id);
-      if ((type != GGUF_TYPE_UINT32 && type != GGUF_TYPE_INT32) ||
-          gguf_get_arr_n(file, id) < layers)
-        return {};
-      // Counts, far below the sign bit.
-      const auto* elements = static_cast<const int32_t*>(gguf_get_arr_data(file, id));
-      return {elements, elements + layers};
-    }
-    default:
-      return {};
-  }
+  return gguf_find_key(file,
+                       (std::string(gguf_get_val_str(file, architecture)) + "." + name).c_str());
 }
 
-int64_t number(const gguf_context* file, const std::string& name) {
-  const std::vector<int64_t> one = numbers(file, name, 1);
-  return one.empty() ? 0 : one[0];
+/// A number of the model; 0: none.
+uint32_t number(const gguf_context* file, const std::string& name) {
+  const int64_t id = key_of(file, name);
+  return id >= 0 && gguf_get_kv_type(file, id) == GGUF_TYPE_UINT32 ? gguf_get_val_u32(file, id) : 0;
+}
+
+/// One for each layer: files give one for all, or a list. Empty: none.
+std::vector<int64_t> numbers(const gguf_context* file, const std::string& name, size_t layers) {
+  if (const uint32_t one = number(file, name); one > 0) return std::vector<int64_t>(layers, one);
+  const int64_t id = key_of(file, name);
+  if (id < 0 || gguf_get_kv_type(file, id) != GGUF_TYPE_ARRAY) return {};
+  const gguf_type type = gguf_get_arr_type(file, id);
+  if ((type != GGUF_TYPE_UINT32 && type != GGUF_TYPE_INT32) || gguf_get_arr_n(file, id) < layers)
+    return {};
+  // Counts, far below the sign bit.
+  const auto* elements = static_cast<const int32_t*>(gguf_get_arr_data(file, id));
+  return {elements, elements + layers};
 }
 
 /// "blk.<layer>."
@@ -74,10 +64,6 @@ std::vector<std::string> parts_of(const std::string& path, const gguf_context* f
   return paths;
 }
 
-File open_file(const std::string& path) {
-  return File(gguf_init_from_file(path.c_str(), {.no_alloc = true, .ctx = nullptr}));
-}
-
 void add_weights(const gguf_context* file, LayerSizes& sizes, size_t& embedding, bool& has_output) {
   for (int64_t i = 0; i < gguf_get_n_tensors(file); i++) {
     const std::string_view name = gguf_get_tensor_name(file, i);
@@ -96,12 +82,12 @@ void add_weights(const gguf_context* file, LayerSizes& sizes, size_t& embedding,
 
 }  // namespace
 
-std::optional<LayerSizes> layer_sizes(const std::string& model_path, size_t step_tokens) {
+std::optional<LayerSizes> layer_sizes(const std::string& model_path, size_t step_tokens) try {
   const LogCapture log;
-  const File first = open_file(model_path);
+  const GgufFile first = open_gguf(model_path);
   if (first == nullptr) return std::nullopt;
   LayerSizes sizes;
-  const auto layers = static_cast<size_t>(number(first.get(), "block_count"));
+  const size_t layers = number(first.get(), "block_count");
   sizes.weights.resize(layers);
   sizes.geometries.resize(layers);
   sizes.trained_tokens = static_cast<int32_t>(number(first.get(), "context_length"));
@@ -109,17 +95,18 @@ std::optional<LayerSizes> layer_sizes(const std::string& model_path, size_t step
   size_t embedding = 0;
   bool has_output = false;
   for (const std::string& path : parts_of(model_path, first.get())) {
-    const File part = open_file(path);
+    const GgufFile part = open_gguf(path);
     if (part == nullptr) return std::nullopt;
     add_weights(part.get(), sizes, embedding, has_output);
   }
   if (!has_output) sizes.output += embedding;  // the same weights, a second time
 
-  const auto width = static_cast<size_t>(number(first.get(), "embedding_length"));
-  const auto widest = static_cast<size_t>(number(first.get(), "feed_forward_length"));
+  const size_t width = number(first.get(), "embedding_length");
+  const std::vector<int64_t> widest = numbers(first.get(), "feed_forward_length", 1);
+  const size_t inner = widest.empty() ? 0 : static_cast<size_t>(std::max<int64_t>(widest[0], 0));
   const int64_t tokens = gguf_find_key(first.get(), "tokenizer.ggml.tokens");
   const size_t vocabulary = tokens < 0 ? 0 : gguf_get_arr_n(first.get(), tokens);
-  sizes.step = step_tokens * sizeof(float) * (vocabulary + 2 * widest + 4 * width);
+  sizes.step = step_tokens * sizeof(float) * (vocabulary + 2 * inner + 4 * width);
 
   const std::vector<int64_t> heads = numbers(first.get(), "attention.head_count", layers);
   std::vector<int64_t> kv_heads = numbers(first.get(), "attention.head_count_kv", layers);
@@ -132,6 +119,8 @@ std::optional<LayerSizes> layer_sizes(const std::string& model_path, size_t step
     sizes.geometries[i] = {static_cast<int32_t>(kv_heads[i]), static_cast<int32_t>(head_dim)};
   }
   return sizes;
+} catch (const std::exception&) {
+  return std::nullopt;  // a damaged part
 }
 
 std::vector<size_t> least_cache_bytes(const cache::Policy& policy, const LayerSizes& sizes,

@@ -5,17 +5,13 @@
 #include <fstream>
 #include <memory>
 
-#include "gguf.h"
+#include "runtime/gguf_file.h"
 #include "runtime/llama_log.h"
 
 namespace sightline::runtime {
 namespace {
 
 constexpr double kOutlier = 8;
-
-struct Free {
-  void operator()(gguf_context* context) const { gguf_free(context); }
-};
 
 /// A tensor of floats; empty where the file has no such tensor.
 std::vector<float> read_floats(const gguf_context* file, std::ifstream& stream,
@@ -34,8 +30,7 @@ std::vector<float> read_floats(const gguf_context* file, std::ifstream& stream,
 
 std::vector<double> key_bias_norms(const std::string& model_path) {
   const LogCapture log;
-  const std::unique_ptr<gguf_context, Free> file(
-      gguf_init_from_file(model_path.c_str(), {.no_alloc = true, .ctx = nullptr}));
+  const GgufFile file = open_gguf(model_path);
   std::ifstream stream(model_path, std::ios::binary);
   std::vector<double> norms;
   while (file != nullptr && stream) {

@@ -6,7 +6,8 @@ import { failureOf, type Failure } from '../engine/failure.ts';
 import { runJob } from '../engine/job.ts';
 import { greedy } from '../engine/sampling.ts';
 import type { Tokenizer } from '../engine/tokenizer.ts';
-import type { TextRange } from '../context/settle.ts';
+import { joinTokens } from '../engine/tokens.ts';
+import { charactersPerToken, type TextRange } from '../context/settle.ts';
 import type { Prompt } from '../context/show.ts';
 import type { ContextInSight } from '../protocol.ts';
 import { fail, succeed, type Result } from '../result.ts';
@@ -14,9 +15,6 @@ import { fitContext } from './budget.ts';
 import { excerptAt, withoutLastSpace, type Excerpt } from './excerpt.ts';
 import { canFillInTheMiddle, markersOf, promptFrame } from './fim.ts';
 import { filterCompletion } from './filter.ts';
-
-/** More characters than a token has on average in any text worth completing. */
-const charactersPerToken = 8;
 
 export interface CompletionRequest {
   readonly uri: string;
@@ -116,7 +114,7 @@ async function completeExcerpt(
   const sides = { prefix: linesBefore.tokens, suffix: suffix.subarray(0, suffixKept) };
 
   const inSight = sightOf(request, stable, excerpt, { prefix, suffix }, sides);
-  const tokens = Int32Array.from([...before, ...frame.join(sides.prefix, sides.suffix)]);
+  const tokens = joinTokens([before, frame.join(sides.prefix, sides.suffix)]);
   const shown = {
     start: linesBefore.start,
     end: excerpt.end - charactersOf(excerpt.suffix, suffix, suffix.length - suffixKept),

@@ -30,7 +30,7 @@ export interface KeeperOptions {
 /** Where the user was in a document. */
 interface Use {
   readonly cursor: number;
-  readonly shown: TextRange | undefined;
+  readonly shown: TextRange;
 }
 
 /**
@@ -49,7 +49,7 @@ export class ContextKeeper {
     this.#options = options;
   }
 
-  /** Stops filling. Resolves to what the prompt of a request starts with. */
+  /** Stops filling, and gives what the prompt of a request starts with. */
   take(model: LoadedModel): StablePrefix {
     this.stop();
     const context = this.#of(model);
@@ -59,7 +59,7 @@ export class ContextKeeper {
 
   /** Where the lines before the cursor started that the latest prompt of a document had. */
   liveStart(uri: string): number | undefined {
-    return this.#uses.get(uri)?.shown?.start;
+    return this.#uses.get(uri)?.shown.start;
   }
 
   /** A request has been served: its document is the latest in use. */

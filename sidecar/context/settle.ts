@@ -1,10 +1,11 @@
 import type { LoadedModel } from '../engine/engine.ts';
-import { fileHead } from './head.ts';
+import { joinTokens } from '../engine/tokens.ts';
 import type { Part } from './arrange.ts';
+import { fileHead } from './head.ts';
 import { looksSecret } from './secrets.ts';
 
 /** More characters than a token has on average in any text worth completing. */
-const charactersPerToken = 8;
+export const charactersPerToken = 8;
 
 /** Tokens by which the start of a document moves that does not fit. */
 const step = 512;
@@ -87,7 +88,7 @@ export async function settle(
     text,
     start: first + characters(start),
     end: start + kept.length === tokens.length ? last : first + characters(start + kept.length),
-    tokens: Int32Array.from([...head, ...kept]),
+    tokens: joinTokens([head, kept]),
     headTokens: head.length,
     documentTokens: Math.round(text.length * perCharacter),
   };

@@ -1,9 +1,10 @@
 import type { LoadedModel } from '../engine/engine.ts';
 import { runJob } from '../engine/job.ts';
-import { startOf } from './head.ts';
 import { greedy } from '../engine/sampling.ts';
+import { commonPrefix, joinTokens } from '../engine/tokens.ts';
 import type { FileInSight } from '../protocol.ts';
 import { arrange, type Part } from './arrange.ts';
+import { startOf } from './head.ts';
 
 /** What a prompt starts with, for all requests alike. */
 export interface StablePrefix {
@@ -21,6 +22,8 @@ export const noStablePrefix: StablePrefix = { tokens: new Int32Array(), files: [
  */
 export class StableContext {
   readonly model: LoadedModel;
+  /** What stands before the first file. */
+  readonly #start: readonly number[];
   #room: number;
   #parts: readonly Part[] = [];
   #tokens = new Int32Array();
@@ -29,6 +32,7 @@ export class StableContext {
 
   constructor(model: LoadedModel, room: number) {
     this.model = model;
+    this.#start = startOf(model.native.info);
     this.#room = room;
   }
 
@@ -46,7 +50,7 @@ export class StableContext {
   get prefix(): StablePrefix {
     const files: FileInSight[] = [];
     const ends: number[] = [];
-    let start = startOf(this.model.native.info).length;
+    let start = this.#start.length;
     for (const { uri, tokens, headTokens, documentTokens } of this.#parts) {
       const end = Math.min(this.#held, start + tokens.length);
       const seen = end - start - headTokens;
@@ -63,11 +67,7 @@ export class StableContext {
     const gone = this.#parts.findIndex(({ uri }) => !uris.has(uri));
     if (gone < 0) return;
     this.#parts = this.#parts.slice(0, gone);
-    const length = this.#parts.reduce(
-      (sum, { tokens }) => sum + tokens.length,
-      startOf(this.model.native.info).length,
-    );
-    this.#tokens = gone === 0 ? new Int32Array() : this.#tokens.slice(0, length);
+    this.#tokens = this.#join(this.#parts);
     this.#held = Math.min(this.#held, this.#tokens.length);
   }
 
@@ -83,13 +83,8 @@ export class StableContext {
     onProgress: () => void = () => undefined,
   ): Promise<void> {
     const parts = arrange(this.#parts, wanted, this.#room);
-    const start = startOf(this.model.native.info);
-    const tokens = parts.length === 0 ? new Int32Array() : joined(start, parts);
+    const tokens = this.#join(parts);
     const held = commonPrefix(tokens, this.#tokens.subarray(0, this.#held));
-    if (held === tokens.length && held === this.#held) {
-      this.#parts = parts;
-      return;
-    }
     this.#parts = parts;
     this.#tokens = tokens;
     this.#held = held;
@@ -106,22 +101,9 @@ export class StableContext {
     await runJob(job, signal);
     if (!signal.aborted) this.#held = tokens.length;
   }
-}
 
-function joined(start: readonly number[], parts: readonly Part[]): Int32Array<ArrayBuffer> {
-  const length = parts.reduce((sum, { tokens }) => sum + tokens.length, start.length);
-  const whole = new Int32Array(length);
-  whole.set(start);
-  let offset = start.length;
-  for (const { tokens } of parts) {
-    whole.set(tokens, offset);
-    offset += tokens.length;
+  #join(parts: readonly Part[]): Int32Array<ArrayBuffer> {
+    if (parts.length === 0) return new Int32Array();
+    return joinTokens([this.#start, ...parts.map(({ tokens }) => tokens)]);
   }
-  return whole;
-}
-
-function commonPrefix(a: Int32Array, b: Int32Array): number {
-  let length = 0;
-  while (length < Math.min(a.length, b.length) && a[length] === b[length]) length++;
-  return length;
 }

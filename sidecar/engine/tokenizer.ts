@@ -1,4 +1,5 @@
 import type { NativeEngine } from './addon.ts';
+import { joinTokens } from './tokens.ts';
 
 /** Shortest piece, in characters. Typing tokenises one piece again, so pieces are kept small. */
 const pieceLength = 512;
@@ -26,13 +27,13 @@ export class Tokenizer {
     const [whole, ...parts] = await Promise.all(
       [pieces.join(''), ...pieces].map((text) => native.tokenize(text, false)),
     );
-    return new Tokenizer(native, String(whole) === String(join(parts)));
+    return new Tokenizer(native, String(whole) === String(joinTokens(parts)));
   }
 
   /** Tokens of `text`; markers written in it stay text. */
   async tokenize(text: string): Promise<Int32Array> {
     const pieces = this.#cuttable ? cutAtLines(text) : [text];
-    return join(await Promise.all(pieces.map((piece) => this.#piece(piece))));
+    return joinTokens(await Promise.all(pieces.map((piece) => this.#piece(piece))));
   }
 
   #piece(text: string): Promise<Int32Array> {
@@ -64,14 +65,4 @@ export function cutAtLines(text: string): string[] {
   }
   if (start < text.length) pieces.push(text.slice(start));
   return pieces;
-}
-
-function join(parts: readonly Int32Array[]): Int32Array {
-  const whole = new Int32Array(parts.reduce((length, part) => length + part.length, 0));
-  let offset = 0;
-  for (const part of parts) {
-    whole.set(part, offset);
-    offset += part.length;
-  }
-  return whole;
 }

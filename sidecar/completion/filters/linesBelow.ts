@@ -1,6 +1,5 @@
 import { unclosed } from './brackets.ts';
-
-const isBlank = (line: string): boolean => !/\S/.test(line);
+import { isBlank, linesBelow } from './lines.ts';
 
 /** Lines that say something: more than brackets and punctuation. */
 const tells = (line: string): boolean => /\w{3}|\w\W+\w/.test(line);
@@ -14,10 +13,7 @@ const compared = 3;
  */
 export function dropLinesBelow(text: string, after: string): string {
   const lines = text.split('\n');
-  const below = after
-    .split('\n')
-    .slice(1)
-    .filter((line) => !isBlank(line));
+  const below = linesBelow(after);
   const [next] = below;
   if (next === undefined) return text;
   for (let i = 1; i < lines.length; i++) {

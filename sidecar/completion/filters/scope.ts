@@ -1,5 +1,5 @@
-const indentationOf = (line: string): number => /^\s*/.exec(line)?.[0].length ?? 0;
-const isBlank = (line: string): boolean => !/\S/.test(line);
+import { indentationOf, isBlank, linesBelow } from './lines.ts';
+
 const closes = (line: string): boolean => /^\s*[)\]}]/.test(line);
 
 /**
@@ -11,10 +11,7 @@ export function stayInScope(text: string, before: string, after: string): string
   const first = (before.split('\n').at(-1) ?? '') + (lines[0] ?? '');
   const next = lines.find((line) => !isBlank(line)) ?? '';
   const base = Math.max(indentationOf(first), isBlank(first) ? indentationOf(next) : 0);
-  const below = after
-    .split('\n')
-    .slice(1)
-    .find((line) => !isBlank(line));
+  const [below] = linesBelow(after);
   for (let i = 1; i < lines.length; i++) {
     const line = lines[i] ?? '';
     if (isBlank(line)) continue;

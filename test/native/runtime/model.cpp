@@ -6,9 +6,13 @@
 
 #include <chrono>
 #include <cmath>
+#include <filesystem>
+#include <functional>
 #include <random>
 #include <thread>
 
+#include "gguf.h"
+#include "runtime/gpu_layers.h"
 #include "support.h"
 
 using namespace sightline::runtime;
@@ -227,6 +231,38 @@ TEST_CASE("what cannot be is refused with a reason") {
   CHECK(failure(bad) == Code::bad_argument);
   bad = options(cache::Policy{.kind = cache::PolicyKind::selective, .sink = -1});
   CHECK(failure(bad) == Code::bad_argument);
+}
+
+TEST_CASE("what a model file says of its layers may be wrong") {
+  const std::string path =
+      (std::filesystem::temp_directory_path() /
+       ("sightline-layers-" + std::to_string(std::random_device{}()) + "-00001-of-00002.gguf"))
+          .string();
+  const auto sizes_of = [&](const std::function<void(gguf_context*)>& write) {
+    gguf_context* file = gguf_init_empty();
+    gguf_set_val_str(file, "general.architecture", "llama");
+    write(file);
+    REQUIRE(gguf_write_to_file(file, path.c_str(), true));
+    gguf_free(file);
+    const auto sizes = layer_sizes(path, 512);
+    std::filesystem::remove(path);
+    return sizes;
+  };
+  constexpr int32_t kNegative[] = {-1};
+  const auto listed = sizes_of([&](gguf_context* file) {
+    gguf_set_arr_data(file, "llama.block_count", GGUF_TYPE_INT32, kNegative, 1);
+    gguf_set_arr_data(file, "llama.feed_forward_length", GGUF_TYPE_INT32, kNegative, 1);
+  });
+  REQUIRE(listed);
+  CHECK(listed->count() == 0);
+  CHECK(listed->step == 0);
+  const auto negative =
+      sizes_of([](gguf_context* file) { gguf_set_val_i32(file, "llama.block_count", -1); });
+  REQUIRE(negative);
+  CHECK(negative->count() == 0);
+  // The second file is not there, and by now neither is the first.
+  CHECK_FALSE(sizes_of([](gguf_context* file) { gguf_set_val_u16(file, "split.count", 2); }));
+  CHECK_FALSE(layer_sizes(path, 512));
 }
 
 TEST_CASE("text goes to tokens and back") {

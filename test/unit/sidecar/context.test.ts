@@ -185,7 +185,7 @@ describe('ContextKeeper', () => {
   const unexpected = ({ code, message }: Failure): void => {
     throw new Error(`${code}: ${message}`);
   };
-  const cursor = { cursor: 0, shown: undefined };
+  const cursor = { cursor: 0, shown: { start: 0, end: 0 } };
 
   it('settles what is open once nothing happens any more, the latest in use last', async () => {
     const { model, native } = await loadFake();

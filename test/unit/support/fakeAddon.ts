@@ -17,6 +17,7 @@ import type {
 import { Engine, type LoadedModel } from '../../../sidecar/engine/engine.ts';
 import type { LoadedAddon } from '../../../sidecar/engine/load.ts';
 import { SelfChecks } from '../../../sidecar/engine/selfChecks.ts';
+import { commonPrefix } from '../../../sidecar/engine/tokens.ts';
 import { succeed } from '../../../sidecar/result.ts';
 
 /** Ids below 256 are the bytes of UTF-8: one token per byte, so that counts are easy to foresee. */
@@ -260,12 +261,6 @@ export class FakeEngine implements NativeEngine {
     this.closed = true;
     return Promise.resolve();
   }
-}
-
-function commonPrefix(a: Int32Array, b: Int32Array): number {
-  let length = 0;
-  while (length < a.length && length < b.length && a[length] === b[length]) length++;
-  return length;
 }
 
 /** A fake model, loaded as the sidecar loads one. */
