@@ -1,6 +1,12 @@
 /** The native part of the benchmarks: that it builds, answers, and says what is wrong. */
 import { strict as assert } from 'node:assert';
+import { execFile } from 'node:child_process';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
 import { describe, it } from 'node:test';
+import { promisify } from 'node:util';
+import type { Row } from '../../bench/harness.ts';
 import { loadContender } from '../../bench/contender.ts';
 import { stock } from '../../bench/engine.ts';
 import { countCudaBytes, readBandwidth } from '../../bench/native.ts';
@@ -77,3 +83,37 @@ describe(
     });
   },
 );
+
+/** The rows of a benchmark, by case. */
+async function run(program: string, ...options: string[]): Promise<ReadonlyMap<string, Row>> {
+  const folder = await mkdtemp(path.join(tmpdir(), 'sightline-bench-'));
+  try {
+    const json = path.join(folder, 'rows.json');
+    const file = path.resolve(import.meta.dirname, '../../bench', program);
+    const args = ['--import', 'tsx', file, '--quick', '--json', json, ...options];
+    await promisify(execFile)(process.execPath, args);
+    const report = JSON.parse(await readFile(json, 'utf8')) as { readonly rows: readonly Row[] };
+    return new Map(report.rows.map((row) => [row.case, row]));
+  } finally {
+    await rm(folder, { recursive: true });
+  }
+}
+
+describe('what is typed and completed', () => {
+  it('evaluates what a keystroke adds, in bench:typing', async () => {
+    const rows = await run('typing.ts', '--cases', 'bundled');
+    const value = (what: string): number => rows.get(`typing/bundled-8k/${what}`)?.value ?? NaN;
+    assert.ok(value('prefilled/p50') <= 2, String(value('prefilled/p50')));
+    assert.ok(value('cached') >= 95, String(value('cached')));
+    assert.ok(value('in-sight') > 4000, String(value('in-sight')));
+    assert.ok(value('type-through') > 0 && value('wasted') >= 0);
+  });
+
+  it('loses nothing to int8 that a long file in sight gives, in eval:completion', async () => {
+    const rows = await run('completion.ts');
+    const loss = (what: string): number => rows.get(`completion/all/${what}/loss`)?.value ?? NaN;
+    for (const name of ['1k', 'file/full', 'file/int8', 'file/int4', 'files/int8'])
+      assert.ok(loss(name) > 0 && loss(name) < 5, `${name}: ${loss(name)}`);
+    assert.ok(Math.abs(loss('file/int8 less file/full')) < 0.02);
+  });
+});
