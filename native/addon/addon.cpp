@@ -34,6 +34,14 @@ Napi::Object rejected_job(Napi::Env env, const Error& error) {
   return job;
 }
 
+/// A completion's job can also be finished early.
+Napi::Object finishable(Napi::Env env, Napi::Object job,
+                        const std::shared_ptr<runtime::Finish>& finish) {
+  job.Set("finish",
+          Napi::Function::New(env, [finish](const Napi::CallbackInfo&) { finish->store(true); }));
+  return job;
+}
+
 /// Work that needs a loaded model.
 template <typename Work>
 auto with_model(Work work) {
@@ -58,6 +66,7 @@ class EngineObject : public Napi::ObjectWrap<EngineObject> {
                            InstanceMethod<&EngineObject::complete>("complete"),
                            InstanceMethod<&EngineObject::evaluate>("evaluate"),
                            InstanceMethod<&EngineObject::truncate>("truncate"),
+                           InstanceMethod<&EngineObject::set_cache_budget>("setCacheBudget"),
                            InstanceMethod<&EngineObject::stats>("stats"),
                            InstanceMethod<&EngineObject::save_session>("saveSession"),
                            InstanceMethod<&EngineObject::restore_session>("restoreSession"),
@@ -99,22 +108,26 @@ class EngineObject : public Napi::ObjectWrap<EngineObject> {
   }
 
   Napi::Value complete(const Napi::CallbackInfo& call) {
+    const auto finish = std::make_shared<runtime::Finish>(false);
+    const auto refused = [&](const Error& error) {
+      return finishable(call.Env(), rejected_job(call.Env(), error), finish);
+    };
     Result<runtime::CompleteRequest> request = to_complete_request(call[0]);
-    if (!request) return rejected_job(call.Env(), request.error());
-    if (!call[1].IsFunction())
-      return rejected_job(call.Env(), {Code::bad_argument, "onEvent must be a function."});
+    if (!request) return refused(request.error());
+    if (!call[1].IsFunction()) return refused({Code::bad_argument, "onEvent must be a function."});
     auto listener =
         std::make_shared<Napi::FunctionReference>(Napi::Persistent(call[1].As<Napi::Function>()));
     const auto settlement = run(
         call.Env(),
-        [request = std::move(request.value()), listener](runtime::Model& model,
-                                                         const Settlement& settlement) {
-          return model.complete(request, events(settlement.courier, listener), *settlement.cancel);
+        [request = std::move(request.value()), listener, finish](runtime::Model& model,
+                                                                 const Settlement& settlement) {
+          return model.complete(request, events(settlement.courier, listener), *settlement.cancel,
+                                *finish);
         },
         [](Napi::Env env, const runtime::Completion& completion) {
           return to_js(env, completion);
         });
-    return settlement->job(call.Env());
+    return finishable(call.Env(), settlement->job(call.Env()), finish);
   }
 
   Napi::Value evaluate(const Napi::CallbackInfo& call) {
@@ -145,6 +158,18 @@ class EngineObject : public Napi::ObjectWrap<EngineObject> {
         [count = tokens.value(), rollback](runtime::Model& model, const Settlement&)
             -> Result<int32_t> { return model.truncate(count, rollback); },
         [](Napi::Env env, int32_t kept) { return Napi::Number::New(env, kept); });
+  }
+
+  Napi::Value set_cache_budget(const Napi::CallbackInfo& call) {
+    Result<size_t> bytes = to_bytes(call[0], "bytes");
+    if (!bytes) return rejected(call.Env(), bytes.error());
+    return promise(
+        call.Env(),
+        [bytes = bytes.value()](runtime::Model& model, const Settlement&) -> Result<runtime::Done> {
+          model.set_budget(bytes);
+          return runtime::Done{};
+        },
+        [](Napi::Env env, runtime::Done) { return env.Undefined(); });
   }
 
   Napi::Value stats(const Napi::CallbackInfo& call) {

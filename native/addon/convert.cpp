@@ -226,6 +226,7 @@ Result<runtime::CompleteRequest> to_complete_request(const Napi::Value& value) {
   request.tokens = reader.tokens("tokens");
   request.max_tokens = reader.count("maxTokens");
   request.stop_tokens = reader.tokens("stopTokens");
+  if (reader.has("speculate")) request.speculate = reader.flag("speculate");
   if (reader.has("sharedTokens")) request.shared_tokens = reader.count("sharedTokens");
   if (!reader.wrong().empty()) return reader.error();
   Reader sampling(reader.get("sampling"));
@@ -246,11 +247,23 @@ Result<std::vector<llama_token>> to_tokens(const Napi::Value& value) {
   return std::vector<llama_token>(array.Data(), array.Data() + array.ElementLength());
 }
 
-Result<int32_t> to_count(const Napi::Value& value, const char* what) {
+namespace {
+
+template <typename T>
+Result<T> to_whole(const Napi::Value& value, const char* what, double most) {
   const double number = value.IsNumber() ? value.As<Napi::Number>().DoubleValue() : NAN;
-  if (number >= 0 && number <= std::numeric_limits<int32_t>::max() && number == std::floor(number))
-    return static_cast<int32_t>(number);
+  if (number >= 0 && number <= most && number == std::floor(number)) return static_cast<T>(number);
   return Error{Code::bad_argument, std::string(what) + " must be a whole number from 0 on."};
+}
+
+}  // namespace
+
+Result<int32_t> to_count(const Napi::Value& value, const char* what) {
+  return to_whole<int32_t>(value, what, std::numeric_limits<int32_t>::max());
+}
+
+Result<size_t> to_bytes(const Napi::Value& value, const char* what) {
+  return to_whole<size_t>(value, what, 0x1p53);
 }
 
 Napi::Value to_js(Napi::Env env, const runtime::SeenGpu& gpu) {
@@ -372,6 +385,8 @@ Napi::Value to_js(Napi::Env env, const runtime::Completion& completion) {
         return "length";
       case runtime::Completion::Finish::context:
         return "context";
+      case runtime::Completion::Finish::stopped:
+        return "stopped";
     }
     return "end";
   };
@@ -381,6 +396,8 @@ Napi::Value to_js(Napi::Env env, const runtime::Completion& completion) {
   object.Set("finish", finish());
   object.Set("reusedTokens", completion.reused_tokens);
   object.Set("prefilledTokens", completion.prefilled_tokens);
+  object.Set("draftedTokens", completion.drafted_tokens);
+  object.Set("acceptedTokens", completion.accepted_tokens);
   object.Set("prefillSeconds", completion.prefill_seconds);
   object.Set("decodeSeconds", completion.decode_seconds);
   return object;

@@ -11,6 +11,7 @@ runtime::Result<runtime::LoadOptions> to_load_options(const Napi::Value& value);
 runtime::Result<runtime::CompleteRequest> to_complete_request(const Napi::Value& value);
 runtime::Result<std::vector<llama_token>> to_tokens(const Napi::Value& value);
 runtime::Result<int32_t> to_count(const Napi::Value& value, const char* what);
+runtime::Result<size_t> to_bytes(const Napi::Value& value, const char* what);
 
 Napi::Value to_js(Napi::Env env, const runtime::SeenGpu& gpu);
 Napi::Value to_js(Napi::Env env, const runtime::Info& info);

@@ -163,6 +163,19 @@ void Layer::forget_coding(int32_t index) {
   note_level(index);
 }
 
+int32_t Layer::revocable_end() const {
+  const int32_t sink = common_.policy.sink;
+  const int32_t first = length_ < sink ? 0 : sink;
+  const int32_t block_end = first + ((length_ - first) / kBlockTokens + 1) * kBlockTokens;
+  int32_t end = length_ < sink ? std::min(block_end, sink) : block_end;
+  for (int32_t level = 1; level < static_cast<int32_t>(ladder_.size()); level++) {
+    int32_t next = reached_[static_cast<size_t>(level)];
+    while (common_.schedule.from(next, level) <= length_ + 1) next++;
+    end = std::min(end, common_.schedule.from(next, level) - 1);
+  }
+  return end;
+}
+
 int32_t Layer::kept_exactly(int32_t length) const {
   const int32_t index = block_at(length);
   if (index >= count()) return std::min(length, length_);

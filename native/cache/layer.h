@@ -93,6 +93,9 @@ class Layer {
   void abandon();
   attention::Received received();
 
+  /// The longest that the layer can become by a step without anything but the step's first token
+  /// beginning a block or bringing one to another level.
+  int32_t revocable_end() const;
   /// The most tokens up to `length` that can be kept without decoding a block.
   int32_t kept_exactly(int32_t length) const;
   /// Whether a cut at `length` can be made by decoding the block it falls into.

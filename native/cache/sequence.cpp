@@ -76,6 +76,14 @@ attention::Received Sequence::received(int32_t layer) {
 
 int32_t Sequence::step_limit() const { return common_.step_limit(length()); }
 
+int32_t Sequence::revocable_step() const {
+  if (common_.policy.needs_attention()) return 1;
+  int32_t step = step_limit();
+  for (const Layer& layer : layers_)
+    if (layer.configured()) step = std::min(step, layer.revocable_end() - layer.length());
+  return step;
+}
+
 void Sequence::set_kind_weights(int32_t first, std::span<const float> weights) {
   const size_t end = static_cast<size_t>(first) + weights.size();
   std::vector<float>& all = common_.kind_weights;

@@ -74,6 +74,11 @@ class Sequence {
   /// policy chooses tokens by attention, no step crosses the length held either.
   int32_t step_limit() const;
 
+  /// The most tokens that the next step may append of which all but the first can be taken back by
+  /// `truncate` with no trace: they take nothing from the pool and bring no block to another level.
+  /// 1 where tokens are chosen by attention, since that of tokens taken back stays in the sums.
+  int32_t revocable_step() const;
+
   /// How much the kinds of tokens [first, first + weights.size()) count for `importance`, each from
   /// 0 to 1; 0.5 where not set. To be set before their block leaves the window.
   void set_kind_weights(int32_t first, std::span<const float> weights);

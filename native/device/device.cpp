@@ -516,6 +516,8 @@ cache::Sequence& Device::cache() {
 }
 
 const cache::Pool& Device::pool() const { return *implementation_->pool; }
+void Device::set_budget(size_t bytes) { implementation_->pool->set_budget(bytes); }
+
 std::string_view Device::kernel_name() const {
   const bool on_gpu = implementation_->places.front()->launcher != nullptr;
   return on_gpu ? "cuda" : implementation_->kernel->name;

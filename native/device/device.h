@@ -89,6 +89,8 @@ class Device {
   /// graph runs.
   cache::Sequence& cache();
   const cache::Pool& pool() const;
+  /// Of all caches together, from here on; 0: no bound.
+  void set_budget(size_t bytes);
   std::string_view kernel_name() const;
   Failure failure() const;
   /// What the driver said, where the last graph failed by it.

@@ -43,7 +43,7 @@ size_t common_prefix(std::span<const llama_token> a, std::span<const llama_token
 }  // namespace
 
 Result<Completion> Model::complete(const CompleteRequest& request, const CompleteListener& listener,
-                                   const Cancel& cancel) {
+                                   const Cancel& cancel, const Finish& finish) {
   const std::span<const llama_token> prompt = request.tokens;
   if (prompt.empty()) return Error{Code::bad_argument, "The prompt has no tokens."};
   if (request.shared_tokens > static_cast<int32_t>(prompt.size()))
@@ -78,6 +78,10 @@ Result<Completion> Model::complete(const CompleteRequest& request, const Complet
   }
   completion.prefill_seconds = seconds_since(start);
   release_spare();
+  // Nobody waits for a token: now is the time to find out how long drafts may be.
+  if (request.max_tokens == 0 && request.speculate && !step_costs_) {
+    if (const auto measured = measure_steps(prompt, cancel); !measured) return measured.error();
+  }
 
   start = std::chrono::steady_clock::now();
   const Sampler sampler = make_sampler(request.sampling);
@@ -87,10 +91,33 @@ Result<Completion> Model::complete(const CompleteRequest& request, const Complet
       listener.on_text(std::string_view(completion.text).substr(told, until - told));
     told = std::max(told, until);
   };
+  std::vector<llama_token> text(prompt.begin(), prompt.end());
+  std::optional<PromptLookup> lookup;
+  if (request.speculate && step_costs_) lookup.emplace(*step_costs_);
+  bool speculates = lookup.has_value();
+  std::vector<llama_token> draft;  // evaluated behind the token before
+  size_t accepted = 0;             // of the draft
+  const auto take_back = [&] {
+    if (lookup) lookup->note(static_cast<int32_t>(draft.size()), static_cast<int32_t>(accepted));
+    completion.drafted_tokens += static_cast<int32_t>(draft.size());
+    completion.accepted_tokens += static_cast<int32_t>(accepted);
+    if (accepted < draft.size())
+      truncate(static_cast<int32_t>(tokens_.size() - (draft.size() - accepted)));
+    draft.clear();
+    accepted = 0;
+  };
   completion.finish = Completion::Finish::length;
   while (static_cast<int32_t>(completion.tokens.size()) < request.max_tokens) {
-    if (cancel.load()) return cancelled();
-    const llama_token token = llama_sampler_sample(sampler.get(), context_.get(), -1);
+    if (cancel.load()) {
+      take_back();
+      return cancelled();
+    }
+    if (finish.load()) {
+      completion.finish = Completion::Finish::stopped;
+      break;
+    }
+    const llama_token token = llama_sampler_sample(
+        sampler.get(), context_.get(), draft.empty() ? -1 : static_cast<int32_t>(accepted));
     const bool stops = llama_vocab_is_eog(vocab_, token) ||
                        std::find(request.stop_tokens.begin(), request.stop_tokens.end(), token) !=
                            request.stop_tokens.end();
@@ -99,15 +126,35 @@ Result<Completion> Model::complete(const CompleteRequest& request, const Complet
       break;
     }
     completion.tokens.push_back(token);
+    text.push_back(token);
     completion.text += piece(token);
     tell(told + whole_characters(std::string_view(completion.text).substr(told)));
-    if (static_cast<int32_t>(completion.tokens.size()) == request.max_tokens) break;
+    const int32_t left = request.max_tokens - static_cast<int32_t>(completion.tokens.size());
+    if (left == 0) break;
+    if (accepted < draft.size() && draft[accepted] == token) {
+      accepted++;
+      continue;
+    }
+    take_back();
     if (tokens_.size() == static_cast<size_t>(info_.context_tokens)) {
       completion.finish = Completion::Finish::context;
       break;
     }
-    if (const auto decoded = decode({&token, 1}, false, cancel); !decoded) return decoded.error();
+    if (speculates) {
+      draft = lookup->draft(text, std::min(static_cast<int32_t>(revocable_step()), left) - 1);
+    }
+    std::vector<llama_token> step = {token};
+    step.insert(step.end(), draft.begin(), draft.end());
+    auto decoded = decode(step, !draft.empty(), cancel);
+    if (!decoded && decoded.error().code != Code::aborted && !draft.empty()) {
+      // The longer step may have been too much, the token alone need not be.
+      speculates = false;
+      draft.clear();
+      decoded = decode({&token, 1}, false, cancel);
+    }
+    if (!decoded) return decoded.error();
   }
+  take_back();
   tell(completion.text.size());
   completion.decode_seconds = seconds_since(start);
   return completion;

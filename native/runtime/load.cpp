@@ -190,6 +190,7 @@ Result<Done> Model::open(const LoadOptions& options, const Progress& progress,
     progress(first_part + (1 - first_part) * fraction);
   };
   if (const auto checked = check_cache(check_progress, cancel); !checked) return checked.error();
+  step_costs_ = options.step_costs;
   progress(1.0f);
   info_.load_seconds =
       std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();

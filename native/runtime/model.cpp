@@ -213,6 +213,18 @@ int32_t Model::truncate(int32_t tokens, cache::Rollback rollback) {
   return kept;
 }
 
+void Model::set_budget(size_t bytes) {
+  if (device_ == nullptr) return;
+  options_.cache_budget_bytes = bytes;
+  const bool grows = bytes == 0 || bytes > device_->pool().used();
+  if (grows) device_->set_budget(bytes);
+  // Where there is no room to code what is held, the next steps try again.
+  if (device_->cache().policy().kind == cache::PolicyKind::automatic)
+    static_cast<void>(device_->cache().set_budget(bytes > 0 ? bytes : default_budget()));
+  device_->set_budget(bytes);
+  publish();
+}
+
 Result<std::vector<float>> Model::evaluate(std::span<const llama_token> tokens, bool all_logits,
                                            const Cancel& cancel) {
   if (tokens.empty()) return Error{Code::bad_argument, "There are no tokens to evaluate."};

@@ -19,6 +19,7 @@
 #include "llama.h"
 #include "runtime/error.h"
 #include "runtime/gpu.h"
+#include "runtime/prompt_lookup.h"
 #include "runtime/self_check.h"
 #include "runtime/threadpool.h"
 
@@ -26,6 +27,9 @@ namespace sightline::runtime {
 
 /// Set from another thread to end a call within one decode step or one node of a graph.
 using Cancel = std::atomic<bool>;
+/// Set from another thread to end a completion, within one decode step, with what there is.
+using Finish = std::atomic<bool>;
+inline const Finish kNotEarly{false};
 
 /// llama.cpp's own cache, for comparison in tests and benchmarks.
 struct StockCache {
@@ -45,6 +49,7 @@ struct LoadOptions {
   size_t cache_budget_bytes = 0;
   std::variant<cache::Policy, StockCache> cache;
   bool self_check = false;
+  std::optional<StepCosts> step_costs;  // none: measured when a cache is filled
 };
 
 struct FimTokens {
@@ -104,6 +109,8 @@ struct CompleteRequest {
   /// Tokens at the start that later prompts have as well: going back to there, or to anything
   /// behind it, evaluates nothing again. 0: all of them.
   int32_t shared_tokens = 0;
+  /// Whether tokens may be drafted and verified several in a step: the same tokens, sooner.
+  bool speculate = true;
 };
 
 /// What a running completion reports.
@@ -113,12 +120,14 @@ struct CompleteListener {
 };
 
 struct Completion {
-  enum class Finish { end, length, context };
+  enum class Finish { end, length, context, stopped };
   std::string text;
   std::vector<llama_token> tokens;
   Finish finish;
   int32_t reused_tokens;
   int32_t prefilled_tokens;
+  int32_t drafted_tokens;
+  int32_t accepted_tokens;  // of those drafted
   double prefill_seconds;
   double decode_seconds;
 };
@@ -141,9 +150,10 @@ class Model {
   std::vector<llama_token> tokenize(std::string_view text, bool special) const;
   Result<std::string> detokenize(std::span<const llama_token> tokens) const;
 
-  /// Evaluates the part of the prompt that the cache does not hold, then generates.
+  /// Evaluates the part of the prompt that the cache does not hold, then generates. Where `finish`
+  /// is set before that, the prompt is evaluated to its end and no token is generated.
   Result<Completion> complete(const CompleteRequest& request, const CompleteListener& listener,
-                              const Cancel& cancel);
+                              const Cancel& cancel, const Finish& finish = kNotEarly);
 
   /// Appends tokens; gives logits [rows][vocabulary] of every token or of the last one.
   Result<std::vector<float>> evaluate(std::span<const llama_token> tokens, bool all_logits,
@@ -154,6 +164,10 @@ class Model {
   /// (sliding windows, recurrent layers: then 0).
   /// `reopen` decodes what is left of the block instead.
   int32_t truncate(int32_t tokens, cache::Rollback rollback = cache::Rollback::exact);
+
+  /// The most bytes of the cache from here on; 0: no bound. What is held above it stays until it is
+  /// cut, and no step fits before that; `automatic` codes as much as it can at once.
+  void set_budget(size_t bytes);
 
   /// Writes the tokens and the cache to a file, whole or not at all.
   Result<Session> save_session(const std::string& path);
@@ -195,6 +209,8 @@ class Model {
   Result<Done> check_tokens(std::span<const llama_token> tokens) const;
   std::span<const llama_token> next_batch(std::span<const llama_token> tokens) const;
   Result<Done> decode(std::span<const llama_token> tokens, bool all_logits, const Cancel& cancel);
+  size_t revocable_step() const;
+  Result<Done> measure_steps(std::span<const llama_token> text, const Cancel& cancel);
   Result<Done> note_tokens(std::span<const llama_token> tokens);
   Error decode_error(int32_t code) const;
   void settle();
@@ -225,6 +241,7 @@ class Model {
 
   std::vector<int32_t> biased_layers_;
   std::optional<Check> check_;
+  std::optional<StepCosts> step_costs_;
 
   mutable std::mutex stats_mutex_;
   Stats stats_;

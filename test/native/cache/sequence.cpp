@@ -209,6 +209,37 @@ TEST_CASE("held copies make later steps undoable exactly") {
   }
 }
 
+TEST_CASE("a revocable step can be taken back but for its first token, with no trace") {
+  int revoked = 0;
+  for (const Policy& policy : test::policies()) {
+    CAPTURE(cache::name_of(policy.kind));
+    for (int32_t length = 1; length < 900; length += 1 + length % 37) {
+      CAPTURE(length);
+      Fixture plain(policy), fixture(policy);
+      for (Fixture* each : {&plain, &fixture}) {
+        fill(each->sequence, length);
+        if (length % 2 == 0) each->sequence.hold(length / 2);
+      }
+      fill(plain.sequence, length + 1);
+      const int32_t step = fixture.sequence.revocable_step();
+      REQUIRE(step >= 1);
+      if (policy.needs_attention()) CHECK(step == 1);
+      REQUIRE(append(fixture.sequence, step) == Status::ok);
+      CHECK(fixture.pool.used() == plain.pool.used());
+      const int32_t kept = length + 1 + (step - 1) / 2;
+      CHECK(fixture.sequence.truncate(kept) == kept);
+      fill(plain.sequence, kept);
+      CHECK(fixture.sequence.account() == plain.sequence.account());
+      CHECK(contents(fixture.sequence) == contents(plain.sequence));
+      revoked += step > 2 ? 1 : 0;
+      fill(plain.sequence, kept + 140);
+      fill(fixture.sequence, kept + 140);
+      REQUIRE(contents(fixture.sequence) == contents(plain.sequence));
+    }
+  }
+  CHECK(revoked > 200);
+}
+
 TEST_CASE("a fork shares all it can and writes to nothing that is shared") {
   Fixture fixture;
   fill(fixture.sequence, 1000);

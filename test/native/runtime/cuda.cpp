@@ -111,22 +111,6 @@ LoadOptions options(const cache::Policy& policy) {
   return options;
 }
 
-cache::Policy selective(const char* tier) {
-  cache::Policy policy;
-  policy.kind = cache::PolicyKind::selective;
-  policy.window = 128;
-  policy.tier = *sightline::attention::tier_named(tier);
-  return policy;
-}
-
-std::unique_ptr<Model> on_cpu(const cache::Policy& policy) {
-  const Cancel never{false};
-  auto model = Model::load(
-      options(policy), [](float) {}, never);
-  REQUIRE(model);
-  return std::move(model.value());
-}
-
 }  // namespace
 
 TEST_CASE("the bundled model gives the CPU's logits on a GPU") {
@@ -136,9 +120,9 @@ TEST_CASE("the bundled model gives the CPU's logits on a GPU") {
   for (const auto& [tier, bound] : tiers) {
     CAPTURE(std::string(tier));
     OnGpu gpu(seed++);
-    const Result<Done> loaded = gpu.load(options(selective(tier)));
+    const Result<Done> loaded = gpu.load(options(selective(tier, 128)));
     REQUIRE_MESSAGE(loaded, (loaded ? "" : loaded.error().message));
-    const auto reference = on_cpu(selective(tier));
+    const auto reference = load(options(selective(tier, 128)));
     const auto prompt = tokens(420);
     const double prefill = divergence(evaluate(*reference, prompt), evaluate(*gpu.model, prompt));
     double decode = 0;
@@ -176,7 +160,7 @@ TEST_CASE("a GPU without room for the model, its context or the cache says so") 
   for (const size_t mebibytes : {4, 16, 20, 24, 28}) {
     CAPTURE(mebibytes);
     OnGpu gpu(0, mebibytes << 20);
-    const Result<Done> loaded = gpu.load(options(selective("fp16")), kLayers);
+    const Result<Done> loaded = gpu.load(options(selective("fp16", 128)), kLayers);
     if (!loaded) {
       note(loaded.error());
       continue;
@@ -195,12 +179,12 @@ TEST_CASE("a GPU without room for the model, its context or the cache says so") 
 
 TEST_CASE("where a GPU is only wished for the CPU serves, and says why") {
   OnGpu gpu(0, size_t{4} << 20);
-  REQUIRE(gpu.load(options(selective("int8")), 0, false));
+  REQUIRE(gpu.load(options(selective("int8", 128)), 0, false));
   CHECK_FALSE(gpu.model->info().gpu);
   CHECK(gpu.model->info().gpu_reason.find("does not fit on the GPU") != std::string::npos);
   CHECK(gpu.model->info().kernels != "cuda");
 
-  LoadOptions searching = options(selective("int8"));
+  LoadOptions searching = options(selective("int8", 128));
   searching.gpu = GpuSearch{};
   const Cancel never{false};
   auto found = Model::load(
@@ -228,7 +212,7 @@ TEST_CASE("a policy that the GPU's kernels do not know is refused by name") {
 
 TEST_CASE("where the GPU fails in a step the driver's word is told, and nothing of the step kept") {
   OnGpu gpu;
-  const Result<Done> loaded = gpu.load(options(selective("int8")));
+  const Result<Done> loaded = gpu.load(options(selective("int8", 128)));
   REQUIRE(loaded);
   const Cancel never{false};
   REQUIRE(gpu.model->evaluate(tokens(20), false, never));
@@ -247,15 +231,15 @@ TEST_CASE("layers on the CPU beside a GPU have their cache there, and the model 
   cache::Policy by_budget;
   by_budget.kind = cache::PolicyKind::automatic;
   by_budget.window = 128;
-  cache::Policy heavy = selective("int8");
+  cache::Policy heavy = selective("int8", 128);
   heavy.kind = cache::PolicyKind::h2o;
   struct Case {
     cache::Policy policy;
     int32_t gpu_layers;
     double bound;
   };
-  const Case cases[] = {{selective("fp16"), 2, 5e-6},
-                        {selective("int8"), 1, 1e-3},
+  const Case cases[] = {{selective("fp16", 128), 2, 5e-6},
+                        {selective("int8", 128), 1, 1e-3},
                         {by_budget, 3, 5e-2},
                         {heavy, 3, 1e-3}};
   uint32_t seed = 0;
@@ -298,6 +282,43 @@ TEST_CASE("layers on the CPU beside a GPU have their cache there, and the model 
   }
 }
 
+TEST_CASE("drafts on a GPU, with all layers or some, change neither the tokens nor the cache") {
+  for (const int32_t layers : {0, 2}) {
+    LoadOptions chosen = options(selective("int8", 128));
+    chosen.step_costs = StepCosts{{1, 1, 1, 1}};
+    OnGpu gpu;
+    REQUIRE(gpu.load(chosen, layers));
+    const auto words = tokens(70);
+    auto prompt = words;
+    for (int i = 0; i < 3; i++) prompt.insert(prompt.end(), words.begin(), words.end());
+    const Cancel never{false};
+    const auto run = [&](bool speculate, float temperature) {
+      gpu.model->truncate(0);
+      auto result = gpu.model->complete({.tokens = prompt,
+                                         .max_tokens = 40,
+                                         .sampling = {temperature, 40, 1, 0, 1},
+                                         .stop_tokens = {},
+                                         .shared_tokens = 0,
+                                         .speculate = speculate},
+                                        {[](int32_t, int32_t) {}, [](std::string_view) {}}, never);
+      REQUIRE(result);
+      return std::move(result.value());
+    };
+    int32_t drafted = 0, accepted = 0;
+    for (const float temperature : {0.0f, 0.7f}) {
+      const Completion without = run(false, temperature);
+      const cache::Account account = gpu.model->stats().account;
+      const Completion with = run(true, temperature);
+      CHECK(with.tokens == without.tokens);
+      CHECK(gpu.model->stats().account == account);
+      drafted += with.drafted_tokens;
+      accepted += with.accepted_tokens;
+    }
+    CHECK(accepted > 0);
+    CHECK(accepted < drafted);
+  }
+}
+
 TEST_CASE("as many layers are on a GPU as it has room for, and the CPU has the others") {
   const Cancel never{false};
   int32_t before = kLayers;
@@ -305,7 +326,7 @@ TEST_CASE("as many layers are on a GPU as it has room for, and the CPU has the o
   for (const size_t mebibytes : {64, 36, 33, 26}) {
     CAPTURE(mebibytes);
     OnGpu gpu(0, mebibytes << 20);
-    REQUIRE(gpu.load(options(selective("int8")), 0, false));
+    REQUIRE(gpu.load(options(selective("int8", 128)), 0, false));
     const int32_t layers = gpu.model->info().gpu_layers;
     CHECK(layers <= before);
     CHECK((layers == 0) == !gpu.model->info().gpu_reason.empty());
@@ -324,7 +345,7 @@ TEST_CASE("as many layers are on a GPU as it has room for, and the CPU has the o
 TEST_CASE("a cache that is saved on a GPU is restored on a CPU, and the other way round") {
   const std::string path = float_model() + ".session";
   const auto prompt = tokens(300);
-  const auto policy = selective("int4");
+  const auto policy = selective("int4", 128);
   std::vector<float> expected;
   {
     OnGpu gpu;
@@ -333,7 +354,7 @@ TEST_CASE("a cache that is saved on a GPU is restored on a CPU, and the other wa
     REQUIRE(gpu.model->save_session(path));
     expected = evaluate(*gpu.model, {7});
   }
-  const auto cpu = on_cpu(policy);
+  const auto cpu = load(options(policy));
   REQUIRE(cpu->restore_session(path));
   CHECK(divergence(expected, evaluate(*cpu, {7})) < 1e-4);
   cpu->truncate(256);

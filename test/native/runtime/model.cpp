@@ -24,23 +24,6 @@ namespace {
 const cache::Policy kFull{.kind = cache::PolicyKind::full, .sink = 0};
 const cache::Policy kSelective{.kind = cache::PolicyKind::selective, .window = 256};
 
-LoadOptions options(std::variant<cache::Policy, StockCache> cache, int32_t threads = 1) {
-  LoadOptions options;
-  options.model_path = SIGHTLINE_TEST_MODEL;
-  options.libraries_path = SIGHTLINE_TEST_LIBRARIES;
-  options.threads = threads;
-  options.cache = cache;
-  return options;
-}
-
-std::unique_ptr<Model> load(const LoadOptions& options) {
-  const Cancel never{false};
-  Result<std::unique_ptr<Model>> model = Model::load(
-      options, [](float) {}, never);
-  REQUIRE_MESSAGE(model, (model ? "" : model.error().message));
-  return std::move(model.value());
-}
-
 const CompleteListener kSilent{[](int32_t, int32_t) {}, [](std::string_view) {}};
 
 CompleteRequest greedy(std::vector<llama_token> tokens, int32_t count) {
@@ -51,9 +34,9 @@ CompleteRequest greedy(std::vector<llama_token> tokens, int32_t count) {
 
 TEST_CASE("the device gives llama.cpp's own logits") {
   const auto prompt = tokens(900);
-  const auto stock = load(options(StockCache{GGML_TYPE_F16, false}));
-  const auto full = load(options(kFull));
-  const auto selective = load(options(kSelective, 2));
+  const auto stock = load(bundled(StockCache{GGML_TYPE_F16, false}));
+  const auto full = load(bundled(kFull));
+  const auto selective = load(bundled(kSelective, 2));
   CHECK(full->info().owned_layers == 4);
   CHECK(stock->info().owned_layers == 0);
   const auto expected = evaluate(*stock, prompt);
@@ -66,7 +49,7 @@ TEST_CASE("the device gives llama.cpp's own logits") {
 
 TEST_CASE("a model loads and goes away again and again") {
   for (int i = 0; i < 5; i++) {
-    const auto model = load(options(kSelective));
+    const auto model = load(bundled(kSelective));
     evaluate(*model, tokens(600));
   }
 }
@@ -75,16 +58,16 @@ TEST_CASE("a load can be abandoned at any fraction") {
   for (const float at : {0.0f, 0.3f, 0.9f}) {
     Cancel cancel{false};
     const auto progress = [&](float fraction) { cancel.store(cancel.load() || fraction >= at); };
-    const auto model = Model::load(options(kSelective), progress, cancel);
+    const auto model = Model::load(bundled(kSelective), progress, cancel);
     REQUIRE_FALSE(model);
     CHECK(model.error().code == Code::aborted);
   }
 }
 
 TEST_CASE("a call can be cancelled at any moment and leaves a working model") {
-  const auto model = load(options(kSelective, 2));
+  const auto model = load(bundled(kSelective, 2));
   const auto prompt = tokens(3000);
-  const auto fresh = load(options(kSelective, 2));
+  const auto fresh = load(bundled(kSelective, 2));
   const Cancel never{false};
   const auto expected = fresh->complete(greedy(prompt, 16), kSilent, never);
   REQUIRE(fresh->complete(greedy(prompt, 16), kSilent, never));
@@ -112,13 +95,13 @@ TEST_CASE("a call can be cancelled at any moment and leaves a working model") {
   Result<Completion> again = model->complete(greedy(prompt, 16), kSilent, never);
   REQUIRE(again);
   Result<Completion> reference =
-      load(options(kSelective, 2))->complete(greedy(prompt, 16), kSilent, never);
+      load(bundled(kSelective, 2))->complete(greedy(prompt, 16), kSilent, never);
   CHECK(again.value().tokens == reference.value().tokens);
 }
 
 TEST_CASE("a step is cancelled inside its graph") {
   // One batch has no place to stop but its graph; the delay is longer than what comes before it.
-  const auto model = load(options(kSelective));
+  const auto model = load(bundled(kSelective));
   bool aborted = false;
   for (int delay = 1; delay <= 50 && !aborted; delay++) {
     Cancel cancel{false};
@@ -136,7 +119,7 @@ TEST_CASE("a step is cancelled inside its graph") {
 }
 
 TEST_CASE("the same prompt gives the same tokens whatever was generated in between") {
-  const auto model = load(options(kSelective));
+  const auto model = load(bundled(kSelective));
   const auto prompt = tokens(1010);
   const Cancel never{false};
   const auto run = [&] {
@@ -152,7 +135,7 @@ TEST_CASE("the same prompt gives the same tokens whatever was generated in betwe
 }
 
 TEST_CASE("prompts go back to what they share without evaluating any of it again") {
-  const auto model = load(options(kSelective));
+  const auto model = load(bundled(kSelective));
   const auto shared = tokens(1010);
   const Cancel never{false};
   const auto run = [&](std::vector<llama_token> prompt, int32_t count, int32_t shared_tokens) {
@@ -181,7 +164,7 @@ TEST_CASE("prompts go back to what they share without evaluating any of it again
 }
 
 TEST_CASE("a cache that reaches its bound says so and keeps working") {
-  LoadOptions bounded = options(kSelective);
+  LoadOptions bounded = bundled(kSelective);
   bounded.cache_budget_bytes = size_t{2} << 20;
   const auto model = load(bounded);
   const Cancel never{false};
@@ -196,8 +179,32 @@ TEST_CASE("a cache that reaches its bound says so and keeps working") {
   evaluate(*model, tokens(100));
 }
 
+TEST_CASE("a bound that is set anew holds from the next step on") {
+  const cache::Policy automatic{.kind = cache::PolicyKind::automatic};
+  for (const cache::Policy& policy : {kSelective, automatic}) {
+    const auto model = load(bundled(policy));
+    const Cancel never{false};
+    evaluate(*model, tokens(3000));
+    const size_t whole = model->stats().account.bytes();
+    model->set_budget(whole * 2 / 3);
+    if (policy.kind == cache::PolicyKind::automatic) {
+      CHECK(model->stats().account.bytes() <= whole * 2 / 3);
+      CHECK(model->stats().account.tokens == 3000);
+      continue;
+    }
+    const auto refused = model->evaluate(tokens(200), false, never);
+    REQUIRE_FALSE(refused);
+    CHECK(refused.error().code == Code::cache_exhausted);
+    CHECK(model->stats().account.tokens == 3000);
+    model->truncate(1000);
+    evaluate(*model, tokens(200));
+    model->set_budget(0);
+    evaluate(*model, tokens(3000));
+  }
+}
+
 TEST_CASE("what cannot be is refused with a reason") {
-  const auto model = load(options(kSelective));
+  const auto model = load(bundled(kSelective));
   const Cancel never{false};
   const auto code = [&](const std::vector<llama_token>& bad) {
     const auto result = model->evaluate(bad, false, never);
@@ -219,17 +226,17 @@ TEST_CASE("what cannot be is refused with a reason") {
     CHECK_FALSE(result.error().message.empty());
     return result.error().code;
   };
-  LoadOptions bad = options(kSelective);
+  LoadOptions bad = bundled(kSelective);
   bad.model_path = "/no/such/model.gguf";
   CHECK(failure(bad) == Code::model_not_found);
   bad.model_path = SIGHTLINE_TEST_LIBRARIES;
   CHECK(failure(bad) == Code::model_invalid);
   bad.model_path = __FILE__;
   CHECK(failure(bad) == Code::model_invalid);
-  bad = options(kSelective);
+  bad = bundled(kSelective);
   bad.context_tokens = 8193;
   CHECK(failure(bad) == Code::bad_argument);
-  bad = options(cache::Policy{.kind = cache::PolicyKind::selective, .sink = -1});
+  bad = bundled(cache::Policy{.kind = cache::PolicyKind::selective, .sink = -1});
   CHECK(failure(bad) == Code::bad_argument);
 }
 
@@ -266,7 +273,7 @@ TEST_CASE("what a model file says of its layers may be wrong") {
 }
 
 TEST_CASE("text goes to tokens and back") {
-  const auto model = load(options(kFull));
+  const auto model = load(bundled(kFull));
   const std::string text = "const größe = '😀';\r\n\tif (a<b) return;\n";
   const auto ids = model->tokenize(text, false);
   CHECK(model->detokenize(ids).value() == text);

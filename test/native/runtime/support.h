@@ -5,16 +5,44 @@
 
 #include <algorithm>
 #include <cmath>
+#include <memory>
 #include <random>
+#include <variant>
 #include <vector>
 
+#include "attention/format/format.h"
 #include "runtime/model.h"
 
 namespace sightline::test {
 
 using runtime::Cancel;
+using runtime::LoadOptions;
 using runtime::Model;
 using runtime::Result;
+
+/// The bundled model.
+inline LoadOptions bundled(std::variant<cache::Policy, runtime::StockCache> cache,
+                           int32_t threads = 1) {
+  LoadOptions options;
+  options.model_path = SIGHTLINE_TEST_MODEL;
+  options.libraries_path = SIGHTLINE_TEST_LIBRARIES;
+  options.threads = threads;
+  options.cache = cache;
+  return options;
+}
+
+inline cache::Policy selective(const char* tier, int32_t window) {
+  return {
+      .kind = cache::PolicyKind::selective, .window = window, .tier = *attention::tier_named(tier)};
+}
+
+inline std::unique_ptr<Model> load(const LoadOptions& options) {
+  const Cancel never{false};
+  Result<std::unique_ptr<Model>> model = Model::load(
+      options, [](float) {}, never);
+  REQUIRE_MESSAGE(model, (model ? "" : model.error().message));
+  return std::move(model.value());
+}
 
 inline std::vector<llama_token> tokens(int count, uint32_t seed = 1) {
   std::mt19937 random(seed);
