@@ -1,3 +1,4 @@
+import { copyFile, mkdir, rm } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
@@ -15,9 +16,40 @@ const common = {
   logLevel: 'warning',
 };
 
-/** Bundles the extension and the sidecar into dist/. Rejects when either does not build. */
+const at = (path) => resolve(root, path);
+
+/** The names of the grammars that sidecar/syntax knows. */
+async function grammarNames() {
+  const languages = { ...common, sourcemap: false, format: 'esm', write: false };
+  const { outputFiles } = await build({
+    ...languages,
+    entryPoints: ['sidecar/syntax/languages.ts'],
+  });
+  const source = encodeURIComponent(outputFiles[0].text);
+  return (await import(`data:text/javascript,${source}`)).grammarNames;
+}
+
+/** Puts tree-sitter beside the bundle that loads it, and the grammars and their licence into dist/grammars. */
+async function copyGrammars() {
+  const from = 'node_modules/@vscode/tree-sitter-wasm';
+  const to = 'dist/grammars';
+  await rm(at(to), { recursive: true, force: true });
+  await mkdir(at(to), { recursive: true });
+  const files = (await grammarNames()).map((name) => `tree-sitter-${name}.wasm`);
+  await Promise.all([
+    copyFile(
+      at('node_modules/web-tree-sitter/web-tree-sitter.wasm'),
+      at('dist/web-tree-sitter.wasm'),
+    ),
+    copyFile(at(`${from}/LICENSE`), at(`${to}/LICENSE`)),
+    ...files.map((name) => copyFile(at(`${from}/wasm/${name}`), at(`${to}/${name}`))),
+  ]);
+}
+
+/** Bundles the extension and the sidecar into dist/, with the grammars. Rejects when any of it does not build. */
 export async function bundle() {
   await Promise.all([
+    copyGrammars(),
     build({
       ...common,
       entryPoints: ['extension/main.ts'],

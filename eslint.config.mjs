@@ -50,7 +50,7 @@ export default tseslint.config(
     rules: forbid(noVscode, noExtension),
   },
   {
-    files: ['sidecar/{engine,context,gpu}/**/*.ts'],
+    files: ['sidecar/{engine,context,gpu,syntax}/**/*.ts'],
     rules: forbid(noVscode, noExtension, {
       regex: '(^|/)completion/',
       message: 'Completions are made of the context and by the engine: neither knows of them.',
@@ -61,6 +61,13 @@ export default tseslint.config(
     rules: forbid(noVscode, noExtension, {
       regex: '(^|/)(?:completion|context)/',
       message: 'The engine knows tokens, not what they are of.',
+    }),
+  },
+  {
+    files: ['sidecar/syntax/**/*.ts'],
+    rules: forbid(noVscode, noExtension, {
+      regex: '(^|/)(?:completion|context|engine)/',
+      message: 'The syntax of a text knows neither models nor what is asked of them.',
     }),
   },
   {

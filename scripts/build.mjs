@@ -91,7 +91,7 @@ async function bundle() {
   const files = ['extension', 'sidecar', 'esbuild.mjs', 'package-lock.json'].map((name) =>
     at(name),
   );
-  const outputs = [at('dist/extension.cjs'), at('dist/sidecar.mjs')];
+  const outputs = [at('dist/extension.cjs'), at('dist/sidecar.mjs'), at('dist/grammars')];
   await once('bundles', { files, outputs }, async () => {
     heading('bundles');
     await node([at('esbuild.mjs')]);
