@@ -1,6 +1,9 @@
+import type { FileSource } from '../protocol.ts';
+
 /** A file as it was settled, in the tokens that prompts start with. */
 export interface Part {
   readonly uri: string;
+  readonly source: FileSource;
   /** The document at that time, and which of its characters the part shows. */
   readonly text: string;
   readonly start: number;
@@ -22,15 +25,20 @@ export function arrange(
   wanted: readonly Part[],
   room: number,
 ): readonly Part[] {
-  const chosen = new Set<Part>();
+  // The tokens say whether a part is as it was: why it is wanted may have changed.
+  const chosen = new Map<Int32Array, Part>();
   let left = room;
   for (const part of wanted) {
     if (part.tokens.length > left) continue;
-    chosen.add(part);
+    chosen.set(part.tokens, part);
     left -= part.tokens.length;
   }
-  const firstOther = held.findIndex((part) => !chosen.has(part));
-  const kept = firstOther < 0 ? held : held.slice(0, firstOther);
-  for (const part of kept) chosen.delete(part);
-  return [...kept, ...[...chosen].reverse()];
+  const firstOther = held.findIndex(({ tokens }) => !chosen.has(tokens));
+  const kept: Part[] = [];
+  for (const { tokens } of firstOther < 0 ? held : held.slice(0, firstOther)) {
+    const part = chosen.get(tokens);
+    if (part !== undefined) kept.push(part);
+    chosen.delete(tokens);
+  }
+  return [...kept, ...[...chosen.values()].reverse()];
 }

@@ -1,7 +1,9 @@
 import type { LoadedModel } from '../engine/engine.ts';
 import { failureOf, isCancellation, type Failure } from '../engine/failure.ts';
 import type { Part } from './arrange.ts';
-import { isSettled, isTellable, settle, type OpenDocument, type TextRange } from './settle.ts';
+import { isSettled, settle, type Candidate, type SourceFile, type TextRange } from './settle.ts';
+import type { ContextSources, Gathered } from './sources.ts';
+import type { Snapshots } from './snapshot.ts';
 import { StableContext, type StablePrefix } from './stable.ts';
 
 /** The most tokens around the cursor, of contexts that are long enough: what a keystroke may evaluate. */
@@ -16,7 +18,8 @@ export const liveTokensOf = (contextTokens: number): number =>
 
 export interface KeeperOptions {
   /** All that the editor has open. */
-  readonly documents: () => Iterable<OpenDocument>;
+  readonly documents: () => Iterable<SourceFile>;
+  readonly sources: ContextSources;
   /** The most tokens that a completion writes. */
   readonly maxTokens: () => number;
   /** How long nothing happens before the cache is filled. */
@@ -25,23 +28,30 @@ export interface KeeperOptions {
   readonly onFill: (model: LoadedModel, prefix: StablePrefix) => void;
   /** There was no memory for all of it, or the engine failed; from here on it is less. */
   readonly onFailure: (failure: Failure) => void;
+  /** Absent: what is filled is lost with the process. */
+  readonly snapshots?: Snapshots;
 }
 
 /** Where the user was in a document. */
 interface Use {
   readonly cursor: number;
-  readonly shown: TextRange;
+  /** What the latest prompt of the document showed around it; absent where it was only looked at. */
+  readonly shown?: TextRange;
 }
 
 /**
- * Keeps the stable part of prompts: settles the open documents while nothing else is to be done, the one in use first.
- * Requests stop it at once, and go on with what it has got to.
+ * Keeps the stable part of prompts: settles the open documents, and files related to the one in use, while nothing else is
+ * to be done. Requests stop it at once, and go on with what it has got to.
  */
 export class ContextKeeper {
   readonly #options: KeeperOptions;
   /** By URI, the latest last. */
   readonly #uses = new Map<string, Use>();
+  /** What was gathered last, by URI. */
+  #candidates: ReadonlyMap<string, Candidate> = new Map();
   #stable: StableContext | undefined;
+  /** What its room leaves for a completion. */
+  #maxTokens = 0;
   #timer: NodeJS.Timeout | undefined;
   #filling: AbortController | undefined;
 
@@ -49,17 +59,29 @@ export class ContextKeeper {
     this.#options = options;
   }
 
-  /** Stops filling, and gives what the prompt of a request starts with. */
-  take(model: LoadedModel): StablePrefix {
+  /** Stops filling, and gives what the prompt of a request for a document starts with. */
+  take(model: LoadedModel, uri: string): StablePrefix {
     this.stop();
     const context = this.#of(model);
-    context.forgetOthers(new Set([...this.#options.documents()].map(({ uri }) => uri)));
+    const open = new Set([...this.#options.documents()].map((document) => document.uri));
+    context.keepOnly((other) => {
+      const candidate = this.#candidates.get(other);
+      if (candidate?.onlyInUse === true && other !== uri) return false;
+      return open.has(other) || (candidate !== undefined && candidate.source !== 'open');
+    });
     return context.prefix;
   }
 
   /** Where the lines before the cursor started that the latest prompt of a document had. */
   liveStart(uri: string): number | undefined {
-    return this.#uses.get(uri)?.shown.start;
+    return this.#uses.get(uri)?.shown?.start;
+  }
+
+  /** The user looks at a place in a document. */
+  view(uri: string, offset: number): void {
+    const use = this.#uses.get(uri);
+    // The cursor of a completion says more than what happens to be on the screen.
+    this.note(uri, use?.shown === undefined ? { cursor: offset } : use);
   }
 
   /** A request has been served: its document is the latest in use. */
@@ -77,11 +99,16 @@ export class ContextKeeper {
       this.fill(model, filling.signal).catch((error: unknown) => {
         const failure = failureOf(error);
         if (isCancellation(failure)) return;
-        this.#of(model).shrink();
+        this.shrink(model);
         this.#options.onFailure(failure);
       });
     }, this.#options.idleMs);
     this.#timer.unref();
+  }
+
+  /** There was no memory for a prompt: the next one starts with less. */
+  shrink(model: LoadedModel): void {
+    this.#of(model).shrink();
   }
 
   /** Ends what runs and what is planned. */
@@ -91,50 +118,78 @@ export class ContextKeeper {
     this.#filling = undefined;
   }
 
+  /** Ends what runs and is planned; what is held is on disk then, where that is worth it. */
+  async close(): Promise<void> {
+    // While a request runs nothing is written: it would have to be waited for.
+    const isIdle = this.#filling !== undefined;
+    this.stop();
+    if (isIdle && this.#stable !== undefined) {
+      await this.#options.snapshots?.saveLast(this.#stable);
+    }
+  }
+
   /** Settles what is open and fills the cache with it. Rejects with ABORTED. */
   async fill(model: LoadedModel, signal: AbortSignal): Promise<void> {
     const context = this.#of(model);
-    const wanted = await this.#wanted(model, context);
+    const { snapshots, sources } = this.#options;
+    const { used, unused } = this.#openDocuments();
+    const focusOf = (uri: string): number => this.#uses.get(uri)?.cursor ?? 0;
+    const gathered = await sources.gather({ used, unused, focusOf }, signal);
+    this.#candidates = new Map(gathered.candidates.map((one) => [one.document.uri, one]));
+    const inUse = (used[0] ?? unused[0])?.uri;
+    let wanted = await this.#parts(model, context, gathered, inUse);
+    const isRestored = await snapshots?.restore(context, wanted, signal);
+    if (isRestored === true) wanted = await this.#parts(model, context, gathered, inUse);
     if (signal.aborted) return;
-    await context.fill(wanted, signal, () => {
+    await context.fill(wanted, gathered.leftOut, signal, () => {
       this.#options.onFill(model, context.prefix);
     });
     this.#options.onFill(model, context.prefix);
+    await snapshots?.save(context, signal);
   }
 
   #of(model: LoadedModel): StableContext {
-    if (this.#stable?.model !== model) {
-      const { contextTokens } = model.native.info;
-      const reserved = liveTokensOf(contextTokens) + this.#options.maxTokens() + frameTokens;
-      this.#stable = new StableContext(model, Math.max(0, contextTokens - reserved));
-    }
+    const { contextTokens } = model.native.info;
+    const maxTokens = this.#options.maxTokens();
+    const room = Math.max(0, contextTokens - liveTokensOf(contextTokens) - maxTokens - frameTokens);
+    if (this.#stable?.model !== model) this.#stable = new StableContext(model, room);
+    else if (maxTokens !== this.#maxTokens) this.#stable.resize(room);
+    this.#maxTokens = maxTokens;
     return this.#stable;
   }
 
-  /**
-   * The open documents as parts, the most important first: those that completions were asked for in, the latest first. The
-   * one in use is not among them where the lines around its cursor are all of it.
-   */
-  async #wanted(model: LoadedModel, context: StableContext): Promise<Part[]> {
-    const open = [...this.#options.documents()].filter(isTellable);
-    const uses = [...this.#uses.keys()].reverse();
-    const rank = ({ uri }: OpenDocument): number => {
-      const index = uses.indexOf(uri);
-      return index < 0 ? uses.length : index;
-    };
-    // What was opened last comes first among those not used yet.
-    const ranked = open.toReversed().sort((a, b) => rank(a) - rank(b));
+  /** What the editor has open: what was used, the latest first, and the rest, what was opened last first. */
+  #openDocuments(): { readonly used: SourceFile[]; readonly unused: SourceFile[] } {
+    const open = [...this.#options.documents()];
+    const used = [...this.#uses.keys()]
+      .reverse()
+      .map((uri) => open.find((document) => document.uri === uri))
+      .filter((document) => document !== undefined);
+    return { used, unused: open.filter((document) => !used.includes(document)).reverse() };
+  }
+
+  /** The candidates as parts: without empty ones, and the one in use where the lines around its cursor are all of it. */
+  async #parts(
+    model: LoadedModel,
+    context: StableContext,
+    { candidates }: Gathered,
+    inUse: string | undefined,
+  ): Promise<Part[]> {
     const live = liveTokensOf(model.native.info.contextTokens);
-    const wanted: Part[] = [];
-    for (const [index, document] of ranked.entries()) {
-      const isLatest = index === 0;
-      const use = this.#uses.get(document.uri);
+    const parts: Part[] = [];
+    for (const candidate of candidates) {
+      const { document, source } = candidate;
+      const isInUse = document.uri === inUse;
+      const shown = isInUse ? this.#uses.get(document.uri)?.shown : undefined;
       const held = context.partOf(document.uri);
       const fits = held !== undefined && held.tokens.length <= context.room;
-      const does = fits && isSettled(held, document, isLatest ? use?.shown : undefined);
-      const part = does ? held : await settle(model, document, use?.cursor ?? 0, context.room);
-      if (!isLatest || part.tokens.length - part.headTokens > live) wanted.push(part);
+      const part =
+        fits && isSettled(held, document, shown)
+          ? { ...held, source }
+          : await settle(model, candidate, context.room);
+      const tokens = part.tokens.length - part.headTokens;
+      if (tokens > (isInUse ? live : 0)) parts.push(part);
     }
-    return wanted;
+    return parts;
   }
 }

@@ -7,5 +7,16 @@ const names: readonly RegExp[] = [
   /^(?:credentials|secrets?)(?:\.\w+)?$/i,
 ];
 
-/** Whether a file looks, by its name, as if it held secrets. */
-export const looksSecret = (name: string): boolean => names.some((pattern) => pattern.test(name));
+/** Why a file is not for a model: by its name it looks as if it held secrets, or it is no text. */
+export function untellable({
+  name,
+  text,
+}: {
+  /** Or a path that ends in it. */
+  readonly name: string;
+  readonly text: string;
+}): 'secret' | 'binary' | undefined {
+  const last = /[^/]*$/.exec(name)?.[0] ?? '';
+  if (names.some((pattern) => pattern.test(last))) return 'secret';
+  return text.includes('\0') ? 'binary' : undefined;
+}

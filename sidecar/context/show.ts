@@ -15,10 +15,12 @@ export async function showPrompt(native: NativeEngine, prompt: Prompt): Promise<
   const { uri, stable, prefix, suffix } = prompt;
   const sections: string[] = [];
   let start = 0;
-  for (const [index, { uri, tokens, documentTokens }] of stable.files.entries()) {
+  for (const [index, file] of stable.files.entries()) {
+    const { uri, source, tokens, documentTokens } = file;
     const end = stable.ends[index] ?? start;
     const text = await native.detokenize(stable.tokens.subarray(start, end));
-    sections.push(section(`${uri}: ${tokens} of ${documentTokens} tokens, settled`, text));
+    const title = `${uri}: ${tokens} of ${documentTokens} tokens, settled (${source})`;
+    sections.push(section(title, text));
     start = end;
   }
   for (const [where, tokens] of [
@@ -27,6 +29,10 @@ export async function showPrompt(native: NativeEngine, prompt: Prompt): Promise<
   ] as const) {
     const text = await native.detokenize(tokens);
     sections.push(section(`${uri}: ${tokens.length} tokens ${where} the cursor`, text));
+  }
+  if (stable.leftOut.length > 0) {
+    const files = stable.leftOut.map(({ uri, reason }) => `- ${uri}: ${reason}`);
+    sections.push(`## Left out\n\n${files.join('\n')}`);
   }
   const total = stable.tokens.length + prefix.length + suffix.length;
   return [

@@ -2,7 +2,7 @@ import type { LoadedModel } from '../engine/engine.ts';
 import { runJob } from '../engine/job.ts';
 import { greedy } from '../engine/sampling.ts';
 import { commonPrefix, joinTokens } from '../engine/tokens.ts';
-import type { FileInSight } from '../protocol.ts';
+import type { FileInSight, FileLeftOut } from '../protocol.ts';
 import { arrange, type Part } from './arrange.ts';
 import { startOf } from './head.ts';
 
@@ -12,9 +12,15 @@ export interface StablePrefix {
   readonly files: readonly FileInSight[];
   /** Where each file ends among the tokens. */
   readonly ends: readonly number[];
+  readonly leftOut: readonly FileLeftOut[];
 }
 
-export const noStablePrefix: StablePrefix = { tokens: new Int32Array(), files: [], ends: [] };
+export const noStablePrefix: StablePrefix = {
+  tokens: new Int32Array(),
+  files: [],
+  ends: [],
+  leftOut: [],
+};
 
 /**
  * The stable part of one model's prompts: files as they were settled, in the cache before the lines around the cursor. It
@@ -22,17 +28,18 @@ export const noStablePrefix: StablePrefix = { tokens: new Int32Array(), files: [
  */
 export class StableContext {
   readonly model: LoadedModel;
-  /** What stands before the first file. */
-  readonly #start: readonly number[];
+  /** Where the first file begins among the tokens. */
+  readonly #first: number;
   #room: number;
   #parts: readonly Part[] = [];
+  #leftOut: readonly FileLeftOut[] = [];
   #tokens = new Int32Array();
   /** So many of `#tokens` are in the cache, or were before a prompt behind them was. */
   #held = 0;
 
   constructor(model: LoadedModel, room: number) {
     this.model = model;
-    this.#start = startOf(model.native.info);
+    this.#first = startOf(model.native.info).length;
     this.#room = room;
   }
 
@@ -41,33 +48,57 @@ export class StableContext {
     return this.#room;
   }
 
-  /** Leaves room for a quarter less than there is now. */
+  /** Makes it so many tokens at most. */
+  resize(room: number): void {
+    this.#room = room;
+    this.#held = Math.min(this.#held, room);
+  }
+
+  /** Gives a quarter of what is held up, and leaves no room for more. */
   shrink(): void {
-    this.#room = Math.floor((this.#held * 3) / 4);
+    this.resize(Math.floor((this.#held * 3) / 4));
   }
 
   /** What prompts start with now. */
   get prefix(): StablePrefix {
     const files: FileInSight[] = [];
     const ends: number[] = [];
-    let start = this.#start.length;
-    for (const { uri, tokens, headTokens, documentTokens } of this.#parts) {
+    let start = this.#first;
+    for (const { uri, source, tokens, headTokens, documentTokens } of this.#parts) {
       const end = Math.min(this.#held, start + tokens.length);
       const seen = end - start - headTokens;
       if (seen <= 0) break;
-      files.push({ uri, tokens: seen, documentTokens });
+      files.push({ uri, source, tokens: seen, documentTokens });
       ends.push(end);
       start = end;
     }
-    return { tokens: this.#tokens.subarray(0, this.#held), files, ends };
+    const tokens = this.#tokens.subarray(0, this.#held);
+    return { tokens, files, ends, leftOut: this.#leftOut };
   }
 
-  /** Without the files that are not among these, and what is behind them. */
-  forgetOthers(uris: ReadonlySet<string>): void {
-    const gone = this.#parts.findIndex(({ uri }) => !uris.has(uri));
+  /** The parts that are in the cache, the last of them perhaps not to its end. */
+  get parts(): readonly Part[] {
+    let start = this.#first;
+    return this.#parts.filter(({ tokens }) => {
+      const isHeld = start < this.#held;
+      start += tokens.length;
+      return isHeld;
+    });
+  }
+
+  /** Takes over what the cache has been made to hold: so many tokens of these parts. */
+  adopt(parts: readonly Part[], held: number): void {
+    this.#parts = parts;
+    this.#tokens = tokensOf(this.model, parts);
+    this.#held = Math.min(held, this.#tokens.length);
+  }
+
+  /** Without the first file that is not wanted any more, and all that is behind it. */
+  keepOnly(isWanted: (uri: string) => boolean): void {
+    const gone = this.#parts.findIndex(({ uri }) => !isWanted(uri));
     if (gone < 0) return;
     this.#parts = this.#parts.slice(0, gone);
-    this.#tokens = this.#join(this.#parts);
+    this.#tokens = tokensOf(this.model, this.#parts);
     this.#held = Math.min(this.#held, this.#tokens.length);
   }
 
@@ -76,16 +107,22 @@ export class StableContext {
     return this.#parts.find((part) => part.uri === uri);
   }
 
-  /** Fills the cache with what is wanted, the most important first. Rejects with ABORTED, keeping what it has got to. */
+  /**
+   * Fills the cache with what is wanted, the most important first; `leftOut` is what is not. Rejects with ABORTED, keeping
+   * what it has got to.
+   */
   async fill(
     wanted: readonly Part[],
+    leftOut: readonly FileLeftOut[],
     signal: AbortSignal,
     onProgress: () => void = () => undefined,
   ): Promise<void> {
     const parts = arrange(this.#parts, wanted, this.#room);
-    const tokens = this.#join(parts);
+    const tokens = tokensOf(this.model, parts);
     const held = commonPrefix(tokens, this.#tokens.subarray(0, this.#held));
+    const noRoom = wanted.filter((part) => !parts.includes(part));
     this.#parts = parts;
+    this.#leftOut = [...noRoom.map(({ uri }) => ({ uri, reason: 'room' as const })), ...leftOut];
     this.#tokens = tokens;
     this.#held = held;
     if (held === tokens.length) return;
@@ -101,9 +138,13 @@ export class StableContext {
     await runJob(job, signal);
     if (!signal.aborted) this.#held = tokens.length;
   }
-
-  #join(parts: readonly Part[]): Int32Array<ArrayBuffer> {
-    if (parts.length === 0) return new Int32Array();
-    return joinTokens([this.#start, ...parts.map(({ tokens }) => tokens)]);
-  }
 }
+
+/** What the cache holds of these parts, with what stands before the first one. */
+export const tokensOf = (
+  { native }: LoadedModel,
+  parts: readonly Part[],
+): Int32Array<ArrayBuffer> =>
+  parts.length === 0
+    ? new Int32Array()
+    : joinTokens([startOf(native.info), ...parts.map(({ tokens }) => tokens)]);

@@ -1,31 +1,42 @@
 import assert from 'node:assert/strict';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, it } from 'node:test';
 import { arrange, type Part } from '../../../sidecar/context/arrange.ts';
 import { ContextKeeper, liveTokensOf } from '../../../sidecar/context/keeper.ts';
-import { looksSecret } from '../../../sidecar/context/secrets.ts';
+import { untellable } from '../../../sidecar/context/secrets.ts';
 import {
   changedRange,
   isSettled,
-  isTellable,
   settle,
-  type OpenDocument,
+  type SourceFile,
 } from '../../../sidecar/context/settle.ts';
 import { StableContext } from '../../../sidecar/context/stable.ts';
 import type { Failure } from '../../../sidecar/engine/failure.ts';
+import { ContextSources } from '../../../sidecar/context/sources.ts';
+import { uriOf } from '../../../sidecar/context/workspace.ts';
+import { folderWith } from '../support/folder.ts';
+import { openOnly } from '../support/sources.ts';
 import { FakeError, loadFake } from '../support/fakeAddon.ts';
 import { uniformStream } from '../../fixtures/models/weights.ts';
 
 const never = new AbortController().signal;
 
-const document = (name: string, text: string): OpenDocument => ({
+const document = (name: string, text: string): SourceFile => ({
   uri: `file:///${name}`,
   name,
   text,
 });
 
+const candidate = (document: SourceFile, focus = 0) => ({
+  document,
+  source: 'open' as const,
+  focus,
+});
+
 const part = (name: string, length: number): Part => ({
   uri: name,
+  source: 'open',
   text: '',
   start: 0,
   end: 0,
@@ -83,7 +94,7 @@ describe('what a part shows', () => {
   it('is unchanged where only that changed which every prompt shows as it is', async () => {
     const { model } = await loadFake();
     const before = document('a.ts', 'one\ntwo\nthree\nfour\n');
-    const settled = await settle(model, before, 0, 1000);
+    const settled = await settle(model, candidate(before), 1000);
     assert.equal(String.fromCharCode(...settled.tokens.slice(1)), 'a.ts\none\ntwo\nthree\nfour\n');
     assert.deepEqual([settled.start, settled.end], [0, before.text.length]);
     assert.equal(settled.documentTokens, before.text.length);
@@ -99,20 +110,20 @@ describe('what a part shows', () => {
     const long = document('a.ts', 'line\n'.repeat(4000));
     const starts = new Set<number>();
     for (let cursor = 12_000; cursor < 12_256; cursor += 16) {
-      const settled = await settle(model, long, cursor, 2000);
+      const settled = await settle(model, candidate(long, cursor), 2000);
       assert.ok(settled.tokens.length <= 2000);
       assert.ok(settled.start < cursor && settled.end > cursor);
       assert.equal(settled.end - settled.start, settled.tokens.length - settled.headTokens);
       starts.add(settled.start);
     }
     assert.ok(starts.size <= 2);
-    const end = await settle(model, long, long.text.length, 2000);
+    const end = await settle(model, candidate(long, long.text.length), 2000);
     assert.equal(end.end, long.text.length);
   });
 
   it('has line ends as models see them', async () => {
     const { model } = await loadFake();
-    const settled = await settle(model, document('a', 'x\r\ny\r\n'), 0, 100);
+    const settled = await settle(model, candidate(document('a', 'x\r\ny\r\n')), 100);
     assert.equal(String.fromCharCode(...settled.tokens.slice(1)), 'a\nx\ny\n');
   });
 
@@ -128,11 +139,10 @@ describe('what a part shows', () => {
 describe('what no model is told', () => {
   it('is what looks like a secret, or is no text', () => {
     for (const name of ['.env', '.env.local', 'server.pem', 'id_rsa', '.npmrc', 'secrets.yaml'])
-      assert.ok(looksSecret(name), name);
+      assert.equal(untellable(document(`src/${name}`, 'a')), 'secret', name);
     for (const name of ['environment.ts', 'key.ts', 'monkey', 'secretary.md', 'pem.ts', 'env.ts'])
-      assert.ok(!looksSecret(name), name);
-    assert.ok(!isTellable(document('a.bin', 'a\0b')));
-    assert.ok(isTellable(document('a.ts', 'a')));
+      assert.equal(untellable(document(name, 'a')), undefined, name);
+    assert.equal(untellable(document('a.bin', 'a\0b')), 'binary');
   });
 });
 
@@ -141,11 +151,13 @@ describe('StableContext', () => {
     const { model, native } = await loadFake();
     const context = new StableContext(model, 1000);
     const parts = await Promise.all(
-      ['a', 'b', 'c'].map((name) => settle(model, document(name, name.repeat(50)), 0, 1000)),
+      ['a', 'b', 'c'].map((name) =>
+        settle(model, candidate(document(name, name.repeat(50))), 1000),
+      ),
     );
     const [a, b, c] = parts;
     assert.ok(a && b && c);
-    await context.fill([c, b, a], never);
+    await context.fill([c, b, a], [], never);
     assert.deepEqual(
       context.prefix.files.map(({ uri, tokens }) => [uri, tokens]),
       [
@@ -155,10 +167,10 @@ describe('StableContext', () => {
       ],
     );
     assert.equal(native.requests.at(-1)?.maxTokens, 0);
-    await context.fill([a, b, c], never);
+    await context.fill([a, b, c], [], never);
     assert.equal(native.requests.length, 1);
-    const changed = await settle(model, document('b', 'x'), 0, 1000);
-    await context.fill([changed, c, a], never);
+    const changed = await settle(model, candidate(document('b', 'x')), 1000);
+    await context.fill([changed, c, a], [], never);
     assert.equal(native.requests.length, 2);
     assert.deepEqual(
       context.prefix.files.map(({ uri }) => uri),
@@ -166,7 +178,7 @@ describe('StableContext', () => {
     );
     assert.deepEqual(context.prefix.tokens, native.requests.at(-1)?.tokens);
     // What is no longer wanted at the end is cut without evaluating anything.
-    await context.fill([c, a], never);
+    await context.fill([c, a], [], never);
     assert.equal(native.requests.length, 2);
     assert.equal(context.prefix.files.length, 2);
   });
@@ -175,7 +187,7 @@ describe('StableContext', () => {
     const { model } = await loadFake({ info: { bos: 7, addBos: true } });
     const context = new StableContext(model, 1000);
     assert.equal(context.prefix.tokens.length, 0);
-    await context.fill([await settle(model, document('a', 'text'), 0, 1000)], never);
+    await context.fill([await settle(model, candidate(document('a', 'text')), 1000)], [], never);
     assert.equal(context.prefix.tokens[0], 7);
     assert.equal(context.prefix.files[0]?.tokens, 4);
   });
@@ -194,6 +206,7 @@ describe('ContextKeeper', () => {
     let filled = 0;
     const keeper = new ContextKeeper({
       documents: () => open,
+      sources: openOnly(),
       maxTokens: () => 64,
       idleMs: 1,
       onFill: () => filled++,
@@ -201,22 +214,28 @@ describe('ContextKeeper', () => {
     });
     keeper.note('file:///a', cursor);
     keeper.wait(model);
-    assert.equal(keeper.take(model).tokens.length, 0);
+    assert.equal(keeper.take(model, 'file:///a').tokens.length, 0);
     await sleep(20);
     assert.equal(native.requests.length, 0);
     keeper.wait(model);
     while (filled < 2) await sleep(1);
-    const files = keeper.take(model).files.map(({ uri }) => uri);
+    const files = keeper.take(model, 'file:///a').files.map(({ uri }) => uri);
     assert.deepEqual(files, ['file:///b', 'file:///a']);
     // A file that was closed is gone at once, with what is behind it.
     open.pop();
-    assert.deepEqual(keeper.take(model).files, []);
+    assert.deepEqual(keeper.take(model, 'file:///a').files, []);
   });
 
   it('leaves out the document in use where the lines around the cursor are all of it', async () => {
     const { model } = await loadFake();
     const keeper = new ContextKeeper({
-      documents: () => [document('a', 'aaa'), document('b', 'bbb'), document('c', 'ccc')],
+      documents: () => [
+        document('a', 'aaa'),
+        document('empty', ''),
+        document('b', 'bbb'),
+        document('c', 'ccc'),
+      ],
+      sources: openOnly(),
       maxTokens: () => 64,
       idleMs: 1,
       onFill: () => undefined,
@@ -224,12 +243,42 @@ describe('ContextKeeper', () => {
     });
     const inSight = async (): Promise<string[]> => {
       await keeper.fill(model, never);
-      return keeper.take(model).files.map(({ uri }) => uri);
+      return keeper.take(model, 'file:///a').files.map(({ uri }) => uri);
     };
     // Without any use, the one opened last.
     assert.deepEqual(await inSight(), ['file:///a', 'file:///b']);
     keeper.note('file:///b', cursor);
     assert.deepEqual(await inSight(), ['file:///a', 'file:///c']);
+  });
+
+  it('shows what git ignores to requests for that document only', async () => {
+    const { model } = await loadFake();
+    const folder = folderWith({ '.gitignore': 'ignored.ts\n' });
+    const [ignored, other] = ['ignored.ts', 'other.ts'].map((name) => ({
+      uri: uriOf(join(folder, name)),
+      name,
+      text: `${name} `.repeat(100),
+    }));
+    assert.ok(ignored && other);
+    const keeper = new ContextKeeper({
+      documents: () => [ignored, other],
+      sources: new ContextSources({
+        folders: () => [{ uri: uriOf(folder), name: 'app' }],
+        pinned: () => [],
+        searches: () => false,
+        definitions: () => Promise.resolve([]),
+      }),
+      maxTokens: () => 64,
+      idleMs: 1,
+      onFill: () => undefined,
+      onFailure: unexpected,
+    });
+    keeper.note(ignored.uri, cursor);
+    await keeper.fill(model, never);
+    const inSight = (uri: string): string[] =>
+      keeper.take(model, uri).files.map((file) => file.uri);
+    assert.deepEqual(inSight(ignored.uri), [other.uri, ignored.uri]);
+    assert.deepEqual(inSight(other.uri), [other.uri]);
   });
 
   it('leaves a part as it is while the prompt shows what was changed', async () => {
@@ -238,6 +287,7 @@ describe('ContextKeeper', () => {
     let text = `one two three${rest}`;
     const keeper = new ContextKeeper({
       documents: () => [document('a', text)],
+      sources: openOnly(),
       maxTokens: () => 64,
       idleMs: 1,
       onFill: () => undefined,
@@ -254,11 +304,33 @@ describe('ContextKeeper', () => {
     assert.equal(native.requests.length, 2);
   });
 
+  it('leaves room for longer completions as soon as they are asked for', async () => {
+    const { model } = await loadFake();
+    let maxTokens = 64;
+    const keeper = new ContextKeeper({
+      documents: () => [document('a', 'x'.repeat(5000))],
+      sources: openOnly(),
+      maxTokens: () => maxTokens,
+      idleMs: 1,
+      onFill: () => undefined,
+      onFailure: unexpected,
+    });
+    await keeper.fill(model, never);
+    const tokens = (): number => keeper.take(model, 'file:///a').tokens.length;
+    assert.equal(tokens(), 4096 - 512 - 64 - 64);
+    maxTokens = 1024;
+    assert.equal(tokens(), 4096 - 512 - 1024 - 64);
+    maxTokens = 64;
+    await keeper.fill(model, never);
+    assert.equal(tokens(), 4096 - 512 - 64 - 64);
+  });
+
   it('says that there is no memory for all of it, and goes on with less', async () => {
     const { model, native } = await loadFake({ completeError: new FakeError('CACHE_EXHAUSTED') });
     const failures: string[] = [];
     const keeper = new ContextKeeper({
       documents: () => [document('a', 'x'.repeat(2000))],
+      sources: openOnly(),
       maxTokens: () => 64,
       idleMs: 1,
       onFill: () => undefined,
@@ -267,7 +339,7 @@ describe('ContextKeeper', () => {
     keeper.wait(model);
     while (failures.length === 0) await sleep(1);
     assert.deepEqual(failures, ['CACHE_EXHAUSTED']);
-    assert.equal(keeper.take(model).tokens.length, 0);
+    assert.equal(keeper.take(model, 'file:///a').tokens.length, 0);
     await keeper.fill(model, never);
     assert.equal(native.requests.length, 1);
   });
