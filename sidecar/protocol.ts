@@ -32,6 +32,8 @@ export interface SightlineSettings {
     /** 0: no bound; policy auto: half of the memory that the model leaves. */
     readonly budgetMiB: number;
     readonly selfCheck: boolean;
+    /** Whether what is in the cache of open files outlives the sidecar. */
+    readonly keepOnDisk: boolean;
   };
   readonly gpu: {
     /** auto: a GPU where one can be used, and the CPU otherwise. required: without one nothing is loaded. */
@@ -44,6 +46,12 @@ export interface SightlineSettings {
   /** 0: all physical cores but one. */
   readonly threads: number;
   readonly completion: { readonly maxTokens: number };
+  readonly context: {
+    /** Files that prompts start with, whether they are open or not: absolute paths, or paths in a folder that is open. */
+    readonly pinned: readonly string[];
+    /** Whether files that the one in use imports, or that define names at the cursor, are looked for. */
+    readonly related: boolean;
+  };
 }
 
 /** How the cache keeps tokens. */
@@ -78,11 +86,46 @@ export interface CacheCheck {
   readonly sameTop: number;
 }
 
+/** Why a file is among those that prompts start with. */
+export type FileSource =
+  | 'open'
+  | 'pinned'
+  /** It defines what stands near the cursor. */
+  | 'definition'
+  /** The file in use imports it. */
+  | 'import';
+
 /** A file that prompts start with, or as much of it as is in the cache so far. */
 export interface FileInSight {
   readonly uri: string;
+  readonly source: FileSource;
   readonly tokens: number;
   readonly documentTokens: number;
+}
+
+/** A file that was considered and that no prompt starts with. */
+export interface FileLeftOut {
+  readonly uri: string;
+  /**
+   * room: the context holds no more. duplicate: another file says nearly the same. ignored: by an ignore file. secret: by
+   * its name. binary: it holds NUL characters. size: longer than 512 KiB, and not open. missing: it cannot be read.
+   * outside: it is in none of the folders that are open.
+   */
+  readonly reason:
+    'room' | 'duplicate' | 'ignored' | 'secret' | 'binary' | 'size' | 'missing' | 'outside';
+}
+
+/** A place in a document, as LSP counts. */
+export interface DocumentPlace {
+  readonly uri: string;
+  readonly line: number;
+  readonly character: number;
+}
+
+/** Where a name is defined. */
+export interface Definition {
+  readonly uri: string;
+  readonly line: number;
 }
 
 /** What the model sees; counts are tokens of the model. */
@@ -97,6 +140,8 @@ export interface ContextInSight {
   readonly omittedAfter: number;
   /** Files as they were settled, in the order that the model sees them. */
   readonly files: readonly FileInSight[];
+  /** Files that are not among them, the most important first. */
+  readonly leftOut: readonly FileLeftOut[];
 }
 
 /** Memory and contents of the cache. */
@@ -131,7 +176,7 @@ export type SidecarStatus =
   | { readonly state: 'warning'; readonly message: string }
   | { readonly state: 'error'; readonly message: string };
 
-/** sidecar -> client, after every load, with every piece of text that is generated, and after every completion. */
+/** sidecar -> client, after every load, with every piece of text, after every completion, and while files are put into the cache. */
 export const CacheStatsNotification = new NotificationType<CacheStats>('sightline/cacheStats');
 
 /** sidecar -> client, at every change of state. */
@@ -150,6 +195,21 @@ export const InstallGpuRuntimeRequest = new RequestType<
 
 /** client -> sidecar: what the model saw for the latest completion, as Markdown for people; null before there was one. */
 export const ContextRequest = new RequestType0<string | null, void>('sightline/getContext');
+
+/**
+ * sidecar -> client: where the names around a place in a document are defined, the nearest first; what is not known within
+ * half a second is left out. Asked only of clients that announce the capability `experimental.sightline.definitions`.
+ */
+export const DefinitionsRequest = new RequestType<DocumentPlace, readonly Definition[], void>(
+  'sightline/findDefinitions',
+);
+
+/** client -> sidecar: the user looks at these lines of a document. */
+export const ViewNotification = new NotificationType<{
+  readonly uri: string;
+  readonly firstLine: number;
+  readonly lastLine: number;
+}>('sightline/didView');
 
 /** client -> sidecar: what there is and what is used, as Markdown, to be looked at or sent with a report. */
 export const DiagnoseRequest = new RequestType0<string, void>('sightline/diagnose');

@@ -1,4 +1,6 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import {
+  CancellationTokenSource,
   ErrorCodes,
   LSPErrorCodes,
   MessageType,
@@ -16,23 +18,32 @@ import {
 } from 'vscode-languageserver/node';
 import { TextDocument } from 'vscode-languageserver-textdocument';
 import type { CompletionRequest } from './completion/complete.ts';
-import type { OpenDocument } from './context/settle.ts';
+import type { SourceFile } from './context/settle.ts';
+import { nameIn, type Folder } from './context/workspace.ts';
 import { diagnose } from './diagnose.ts';
 import { describeFailure, isCancellation, type Failure } from './engine/failure.ts';
 import {
   CacheStatsNotification,
   CacheStatsRequest,
   ContextRequest,
+  DefinitionsRequest,
   DiagnoseRequest,
   InstallGpuRuntimeRequest,
+  ViewNotification,
+  type Definition,
+  type DocumentPlace,
 } from './protocol.ts';
-import type { Result } from './result.ts';
-import { CompletionService, type Offer, type ServiceOptions } from './service.ts';
+import { succeed, type Result } from './result.ts';
+import type { Offer } from './completion/requests.ts';
+import { CompletionService, type ServiceOptions } from './service.ts';
 import { parseSettings } from './settings.ts';
 import { rate } from './stats.ts';
 import { notify, StatusReporter } from './status.ts';
 
-export interface ServerOptions extends Omit<ServiceOptions, 'settings' | 'documents'> {
+export interface ServerOptions extends Omit<
+  ServiceOptions,
+  'settings' | 'documents' | 'folders' | 'definitions'
+> {
   readonly version: string;
   /** Downloads the GPU runtime; resolves to a sentence for people. */
   readonly installRuntime: (
@@ -41,19 +52,43 @@ export interface ServerOptions extends Omit<ServiceOptions, 'settings' | 'docume
   ) => Promise<Result<string, Failure>>;
 }
 
+/** How long definitions are waited for, in milliseconds; the client takes half a second. */
+const definitionsMs = 700;
+
 /** Serves Sightline on a connection that does not listen yet. `close` frees the model. */
 export function serve(connection: Connection, options: ServerOptions): { close(): Promise<void> } {
   const documents = new TextDocuments(TextDocument);
   const status = new StatusReporter(connection);
   const { settings } = parseSettings(undefined);
+  let folders: readonly Folder[] = [];
+  let findsDefinitions = false;
+  const openDocuments = (): SourceFile[] =>
+    documents.all().map((document) => ({
+      uri: document.uri,
+      name: nameIn(folders, document.uri),
+      text: document.getText(),
+    }));
   const service = new CompletionService(
-    { ...options, settings, documents: () => documents.all().map(openDocument) },
+    {
+      ...options,
+      settings,
+      documents: openDocuments,
+      folders: () => folders,
+      definitions: async (uri, offset, signal) => {
+        const document = documents.get(uri);
+        if (!findsDefinitions || document === undefined) return [];
+        return findDefinitions(connection, { uri, ...document.positionAt(offset) }, signal);
+      },
+    },
     {
       status: (news) => {
         status.report(news);
       },
       stats: (news) => {
         notify(connection, CacheStatsNotification, news);
+      },
+      warn: (message) => {
+        connection.console.warn(message);
       },
     },
   );
@@ -73,17 +108,27 @@ export function serve(connection: Connection, options: ServerOptions): { close()
     }
   };
 
-  connection.onInitialize(({ initializationOptions }) => {
+  connection.onInitialize((params) => {
+    const initializationOptions: unknown = params.initializationOptions;
+    const { capabilities } = params;
+    folders = foldersOf(params);
+    findsDefinitions = announcesDefinitions(capabilities.experimental);
     // Nothing may be shown before the client says that it is initialized.
     connection.onInitialized(() => {
       takeSettings(initializationOptions);
       service.announce();
+      if (capabilities.workspace?.workspaceFolders !== true) return;
+      connection.workspace.onDidChangeWorkspaceFolders(({ added, removed }) => {
+        const gone = new Set(removed.map(({ uri }) => uri));
+        folders = [...folders.filter(({ uri }) => !gone.has(uri)), ...added];
+      });
     });
     return {
       serverInfo: { name: 'Sightline', version: options.version },
       capabilities: {
         textDocumentSync: { openClose: true, change: TextDocumentSyncKind.Incremental },
         inlineCompletionProvider: true,
+        workspace: { workspaceFolders: { supported: true, changeNotifications: true } },
       },
     };
   });
@@ -91,6 +136,12 @@ export function serve(connection: Connection, options: ServerOptions): { close()
     takeSettings(isObject(all) ? all['sightline'] : undefined);
   });
   connection.onRequest(CacheStatsRequest, () => service.stats);
+  connection.onNotification(ViewNotification, ({ uri, firstLine, lastLine }) => {
+    const document = documents.get(uri);
+    if (document === undefined || !service.settings.enable) return;
+    const line = Math.floor((firstLine + lastLine) / 2);
+    service.documentViewed(uri, document.offsetAt({ line, character: 0 }));
+  });
   connection.onRequest(ContextRequest, () => service.context());
   connection.onRequest(DiagnoseRequest, () =>
     diagnose({
@@ -124,12 +175,12 @@ export function serve(connection: Connection, options: ServerOptions): { close()
   connection.onShutdown(() => service.close());
 
   // Told of every opening too.
-  documents.onDidChangeContent(() => {
-    if (service.settings.enable) service.documentsChanged();
+  documents.onDidChangeContent(({ document }) => {
+    if (service.settings.enable) service.documentChanged(document.uri);
   });
   documents.onDidClose(({ document }) => {
     running.get(document.uri)?.abort();
-    if (service.settings.enable) service.documentsChanged();
+    if (service.settings.enable) service.documentChanged(document.uri);
   });
 
   /** The latest request for each document. */
@@ -149,12 +200,16 @@ export function serve(connection: Connection, options: ServerOptions): { close()
     });
     if (token.isCancellationRequested) abort.abort();
     try {
-      const request = completionRequest(document, params, service.settings.completion.maxTokens);
-      const fresh = params.context.triggerKind === InlineCompletionTriggerKind.Invoked;
-      const outcome = await service.complete(request, abort.signal, fresh);
+      const { maxTokens } = service.settings.completion;
+      const name = nameIn(folders, document.uri);
+      const request = completionRequest(document, name, params, maxTokens);
+      const outcome =
+        params.context.triggerKind === InlineCompletionTriggerKind.Invoked
+          ? await service.candidates(request, abort.signal)
+          : await oneOf(service.complete(request, abort.signal));
       if (outcome.ok) {
-        connection.console.log(describe(outcome.value));
-        return completionItems(outcome.value, params);
+        for (const offer of outcome.value) connection.console.log(describe(offer));
+        return outcome.value.flatMap((offer) => completionItems(offer, params));
       }
       return isCancellation(outcome.error)
         ? new ResponseError<void>(
@@ -170,6 +225,16 @@ export function serve(connection: Connection, options: ServerOptions): { close()
 
   documents.listen(connection);
   return service;
+}
+
+/** The folders that are open: all of them, or the one that editors without workspaces name. */
+function foldersOf(params: object): Folder[] {
+  const { workspaceFolders, rootUri } = { ...params } as Readonly<Record<string, unknown>>;
+  const named: unknown[] = Array.isArray(workspaceFolders) ? workspaceFolders : [];
+  const folders = named.length > 0 ? named.filter(isObject) : [{ uri: rootUri }];
+  return folders.flatMap(({ uri, name }) =>
+    typeof uri === 'string' ? [{ uri, name: typeof name === 'string' ? name : '' }] : [],
+  );
 }
 
 /** What arrives is only said to be of its type. */
@@ -188,51 +253,71 @@ const isObject = (value: unknown): value is Readonly<Record<string, unknown>> =>
 /** The document as the model is to see it: with the item chosen in the suggest widget in place. */
 function completionRequest(
   document: TextDocument,
+  name: string,
   { position, context }: InlineCompletionParams,
   maxTokens: number,
 ): CompletionRequest {
   const chosen = context.selectedCompletionInfo;
   const content = document.getText();
-  const { uri } = document;
-  const name = nameOf(uri);
-  if (chosen === undefined) {
-    return { uri, name, text: content, offset: document.offsetAt(position), maxTokens };
-  }
+  const { uri, languageId } = document;
+  const asked = { uri, name, languageId, maxTokens };
+  if (chosen === undefined) return { ...asked, text: content, offset: document.offsetAt(position) };
   const before = content.slice(0, document.offsetAt(chosen.range.start)) + chosen.text;
   const text = before + content.slice(document.offsetAt(chosen.range.end));
-  return { uri, name, text, offset: before.length, maxTokens };
+  return { ...asked, text, offset: before.length };
 }
 
-const openDocument = (document: TextDocument): OpenDocument => ({
-  uri: document.uri,
-  name: nameOf(document.uri),
-  text: document.getText(),
-});
+const announcesDefinitions = (experimental: unknown): boolean =>
+  isObject(experimental) &&
+  isObject(experimental['sightline']) &&
+  experimental['sightline']['definitions'] === true;
 
-/** The file's name in a URI of any scheme. */
-function nameOf(uri: string): string {
-  const name = /[^/:]*$/.exec(uri.replace(/[?#].*$/, ''))?.[0] ?? '';
+/** Asks the client; what it does not answer in time is not there. */
+async function findDefinitions(
+  connection: Connection,
+  place: DocumentPlace,
+  signal: AbortSignal,
+): Promise<readonly Definition[]> {
+  const source = new CancellationTokenSource();
+  const answered = new AbortController();
+  const found = connection
+    .sendRequest(DefinitionsRequest, place, source.token)
+    .then((all) => all.filter(isDefinition))
+    .catch(() => []);
+  const enough = AbortSignal.any([signal, answered.signal]);
+  const late = sleep(definitionsMs, [], { signal: enough }).catch(() => []);
   try {
-    return decodeURIComponent(name);
-  } catch {
-    return name;
+    return await Promise.race([found, late]);
+  } finally {
+    source.cancel();
+    answered.abort();
   }
+}
+
+const isDefinition = (value: unknown): value is Definition =>
+  isObject(value) && typeof value['uri'] === 'string' && typeof value['line'] === 'number';
+
+async function oneOf(
+  outcome: Promise<Result<Offer, Failure>>,
+): Promise<Result<readonly Offer[], Failure>> {
+  const offer = await outcome;
+  return offer.ok ? succeed([offer.value]) : offer;
 }
 
 function completionItems(
-  { text }: Offer,
+  { text, replaces }: Offer,
   { context, position }: InlineCompletionParams,
 ): InlineCompletionItem[] {
   if (text === '') return [];
   const chosen = context.selectedCompletionInfo;
+  const { start, end } = chosen?.range ?? { start: position, end: position };
   // Without a range VS Code takes the word at the cursor and the rest of the line to be replaced.
-  return chosen === undefined
-    ? [{ insertText: text, range: { start: position, end: position } }]
-    : [{ insertText: chosen.text + text, range: chosen.range }];
+  const range = { start, end: { ...end, character: end.character + replaces } };
+  return [{ insertText: (chosen?.text ?? '') + text, range }];
 }
 
 function describe({ completion }: Offer): string {
-  if (completion === undefined) return 'went on with a completion offered before';
+  if (completion === undefined) return 'went on with what was offered before';
   const { inSight, result } = completion;
   const speed = rate(result.tokens.length, result.decodeSeconds)?.toFixed(1) ?? '-';
   return `${inSight.prefixTokens} + ${inSight.suffixTokens} of ${inSight.documentTokens} tokens in sight, ${result.reusedTokens} reused, ${result.prefilledTokens} prefilled in ${Math.round(result.prefillSeconds * 1000)} ms, ${result.tokens.length} decoded at ${speed} tokens/s`;

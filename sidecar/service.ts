@@ -1,36 +1,33 @@
 import { basename } from 'node:path';
 import { complete, type Completion, type CompletionRequest } from './completion/complete.ts';
 import { canFillInTheMiddle } from './completion/fim.ts';
-import { OfferedCompletions } from './completion/offered.ts';
+import { CompletionRequests, type Offer } from './completion/requests.ts';
 import { ContextKeeper, liveTokensOf } from './context/keeper.ts';
-import type { OpenDocument } from './context/settle.ts';
+import type { SourceFile } from './context/settle.ts';
+import { ContextSources, type FindDefinitions } from './context/sources.ts';
+import type { Folder } from './context/workspace.ts';
 import { showPrompt, type Prompt } from './context/show.ts';
-import {
-  Engine,
-  type EngineOptions,
-  type LoadedModel,
-  type LoadObserver,
-} from './engine/engine.ts';
+import { Snapshots } from './context/snapshot.ts';
+import type { SnapshotFiles } from './context/snapshotFiles.ts';
+import type { StablePrefix } from './context/stable.ts';
+import { Engine, type LoadedModel, type LoadObserver } from './engine/engine.ts';
 import { describeFailure, failureOf, isCancellation, type Failure } from './engine/failure.ts';
-import type { CachePolicy, ModelInfo } from './engine/addon.ts';
-import { gpuSearch } from './gpu/search.ts';
+import type { ModelInfo } from './engine/addon.ts';
 import type { LoadedAddon } from './engine/load.ts';
+import { engineOptionsOf } from './engineOptions.ts';
 import type { SelfChecks } from './engine/selfChecks.ts';
 import type { CacheStats, SidecarStatus, SightlineSettings } from './protocol.ts';
-import { succeed, type Result } from './result.ts';
-import { modelPathOf } from './settings.ts';
+import { fail, type Result } from './result.ts';
+import type { Grammars } from './syntax/parser.ts';
+import { Windows } from './windows.ts';
 import { cacheStats, completionStats, type CompletionStats } from './stats.ts';
 
 /** Where the service's news go. The same status may come several times in a row. */
 export interface ServiceObserver {
   status(status: SidecarStatus): void;
   stats(stats: CacheStats): void;
-}
-
-/** What is offered; `completion`: what the model did for it, where it was asked. */
-export interface Offer {
-  readonly text: string;
-  readonly completion?: Completion;
+  /** For the log: completions are as they were. */
+  warn(message: string): void;
 }
 
 export interface ServiceOptions {
@@ -38,58 +35,33 @@ export interface ServiceOptions {
   readonly bundledModel: string;
   readonly selfChecks: SelfChecks;
   readonly settings: SightlineSettings;
+  /** Absent: completions end by indentation alone. */
+  readonly grammars?: Grammars;
   /** All that the editor has open. */
-  readonly documents: () => Iterable<OpenDocument>;
+  readonly documents: () => Iterable<SourceFile>;
+  /** The folders that the editor has open. */
+  readonly folders: () => readonly Folder[];
+  readonly definitions: FindDefinitions;
   /** How long nothing happens before open documents are settled. */
   readonly idleMs: number;
-}
-
-/** The parts of the settings that a loaded model depends on. */
-export function engineOptionsOf(settings: SightlineSettings, bundledModel: string): EngineOptions {
-  const { cache } = settings;
-  const gpu = gpuSearch(settings.gpu);
-  return {
-    modelPath: modelPathOf(settings, bundledModel),
-    contextTokens: settings.model.contextTokens,
-    threads: settings.threads,
-    cacheBudgetBytes: cache.budgetMiB * 1024 * 1024,
-    cache: cachePolicyOf(cache),
-    // FP16 throughout has nothing to be checked.
-    selfCheck: cache.selfCheck && cache.policy !== 'full',
-    ...(gpu === undefined ? {} : { gpu }),
-  };
-}
-
-/** Only what the policy uses, so that a change of anything else does not load the model anew. */
-function cachePolicyOf(cache: SightlineSettings['cache']): CachePolicy {
-  const { policy, tier, sink, window, span, keep, weights } = cache;
-  const edges = { sink, ...(window === 0 ? {} : { window }) };
-  switch (policy) {
-    case 'full':
-      return { policy };
-    case 'auto':
-    case 'compressed':
-      return { policy, ...edges };
-    case 'hierarchical':
-      return { policy, ...edges, span };
-    case 'selective':
-    case 'attention':
-    case 'lowrank':
-      return { policy, ...edges, tier };
-    case 'h2o':
-      return { policy, ...edges, tier, keep };
-    case 'importance':
-      return { policy, ...edges, tier, keep, weights };
-  }
+  /** Where the windows of a user say that they are there; absent: this is the only one. */
+  readonly windowsFolder?: string;
+  /** Where the stable part of prompts outlives the process; absent: nowhere. */
+  readonly snapshotFiles?: SnapshotFiles;
 }
 
 /** Completes documents with the configured model, and says how it is doing. Knows no LSP. */
 export class CompletionService {
   readonly #observer: ServiceObserver;
   readonly #bundledModel: string;
+  readonly #grammars: Grammars | undefined;
   readonly #engine: Engine;
+  readonly #windows: Windows | undefined;
+  readonly #sources: ContextSources;
   readonly #keeper: ContextKeeper;
-  readonly #offered = new OfferedCompletions();
+  readonly #requests: CompletionRequests;
+  readonly #snapshots: Snapshots | undefined;
+  #model: LoadedModel | undefined;
   #settings: SightlineSettings;
   #stats: CacheStats | null = null;
   #latest: CompletionStats = {};
@@ -100,16 +72,20 @@ export class CompletionService {
 
   constructor(options: ServiceOptions, observer: ServiceObserver) {
     const { loadAddon, bundledModel, selfChecks, settings, documents, idleMs } = options;
+    const { folders, definitions, snapshotFiles } = options;
     this.#observer = observer;
     this.#bundledModel = bundledModel;
+    this.#grammars = options.grammars;
     this.#settings = settings;
     const loadObserver: LoadObserver = {
       progress: (fraction, { modelPath }) => {
         observer.status({ state: 'loading', fraction, message: `Loading ${basename(modelPath)}` });
       },
       loaded: (model) => {
+        this.#model = model;
         this.#idle = idleStatus(model);
         observer.status(this.#idle);
+        void this.#shareBudget();
         this.#publish(model, {});
       },
       failed: (failure) => {
@@ -119,18 +95,49 @@ export class CompletionService {
     };
     const engineOptions = engineOptionsOf(settings, bundledModel);
     this.#engine = new Engine(loadAddon, engineOptions, loadObserver, selfChecks);
+    this.#windows =
+      options.windowsFolder === undefined
+        ? undefined
+        : new Windows(options.windowsFolder, () => {
+            void this.#shareBudget();
+          });
+    this.#requests = new CompletionRequests({
+      ask: (request, signal, onText) => this.#ask(request, signal, onText),
+      textOf: (uri) => {
+        for (const document of documents()) if (document.uri === uri) return document.text;
+        return undefined;
+      },
+    });
+    this.#sources = new ContextSources({
+      folders,
+      pinned: () => this.#settings.context.pinned,
+      searches: () => this.#settings.context.related,
+      definitions,
+    });
+    if (snapshotFiles !== undefined) {
+      this.#snapshots = new Snapshots({
+        files: snapshotFiles,
+        workspace: () => folders().map(({ uri }) => uri),
+        isWanted: () => this.#settings.cache.keepOnDisk,
+        onFailure: (failure) => {
+          observer.warn(describeFailure(failure));
+        },
+      });
+    }
     this.#keeper = new ContextKeeper({
       documents,
+      sources: this.#sources,
       maxTokens: () => this.#settings.completion.maxTokens,
       idleMs,
       onFailure: (failure) => {
         observer.status({ state: 'warning', message: describeFailure(failure) });
       },
-      onFill: (model, { files }) => {
+      onFill: (model, { files, leftOut }) => {
         const { inSight } = this.#latest;
-        const now = inSight === undefined ? {} : { inSight: { ...inSight, files } };
+        const now = inSight === undefined ? {} : { inSight: { ...inSight, files, leftOut } };
         this.#publish(model, { ...this.#latest, ...now });
       },
+      ...(this.#snapshots === undefined ? {} : { snapshots: this.#snapshots }),
     });
   }
 
@@ -150,9 +157,12 @@ export class CompletionService {
 
   configure(settings: SightlineSettings): void {
     this.#settings = settings;
-    this.#offered.clear();
+    this.#requests.clear();
     this.#prompt = undefined;
     this.#engine.configure(engineOptionsOf(settings, this.#bundledModel));
+    if (settings.cache.budgetMiB > 0) void this.#windows?.join();
+    else this.#windows?.leave();
+    if (!settings.cache.keepOnDisk) void this.#snapshots?.forget();
   }
 
   /** What the model saw for the latest completion, as Markdown; null before there was one. */
@@ -171,54 +181,104 @@ export class CompletionService {
    * A document was opened, closed or changed. Starts to load the model, if that has not begun; the outcome is reported as a
    * status. Once nothing more happens the documents are settled.
    */
-  documentsChanged(): void {
+  documentChanged(uri: string): void {
+    this.#requests.documentChanged(uri);
+    this.#settleWhenIdle();
+  }
+
+  /** The user looks at a place in a document. */
+  documentViewed(uri: string, offset: number): void {
+    this.#keeper.view(uri, offset);
+    this.#settleWhenIdle();
+  }
+
+  /** What is to be offered while a user types. Waits for the model where needed. Every failure is also reported as a status. */
+  complete(request: CompletionRequest, signal: AbortSignal): Promise<Result<Offer, Failure>> {
+    return this.#requests.complete(request, signal);
+  }
+
+  /** What is offered to a user who asks for it, the likeliest first. */
+  candidates(
+    request: CompletionRequest,
+    signal: AbortSignal,
+  ): Promise<Result<readonly Offer[], Failure>> {
+    return this.#requests.candidates(request, signal);
+  }
+
+  /** A bound on the cache's memory is one for all windows: each has an even share. */
+  async #shareBudget(): Promise<void> {
+    const { budgetMiB } = this.#settings.cache;
+    const model = this.#model;
+    if (model === undefined || budgetMiB === 0 || this.#windows === undefined) return;
+    const { count } = this.#windows;
+    const share = budgetMiB / count;
+    try {
+      await model.native.setCacheBudget(Math.floor(share * 2 ** 20));
+    } catch (error) {
+      // It has made way for another, which is told when it is loaded.
+      if (!isCancellation(failureOf(error))) throw error;
+      return;
+    }
+    const idle = idleStatus(model);
+    const message =
+      count === 1
+        ? idle.message
+        : `${idle.message}, ${Math.floor(share)} MiB of cache beside ${count - 1} other window${count === 2 ? '' : 's'}`;
+    this.#idle = { ...idle, message };
+    if (this.#running === 0) this.#observer.status(this.#idle);
+  }
+
+  #settleWhenIdle(): void {
     void this.#engine.model(new AbortController().signal).then((model) => {
       if (model.ok && this.#running === 0) this.#keeper.wait(model.value);
     });
   }
 
-  /**
-   * Goes on with a completion that was offered before, unless a `fresh` one is asked for. Otherwise waits for the model
-   * where needed. Every failure is also reported as a status.
-   */
-  async complete(
+  async #ask(
     request: CompletionRequest,
     signal: AbortSignal,
-    fresh = false,
-  ): Promise<Result<Offer, Failure>> {
-    const rest = fresh ? undefined : this.#offered.find(request);
-    if (rest !== undefined) return succeed({ text: rest });
-    const outcome = await this.#completeAnew(request, signal);
-    if (!outcome.ok) return outcome;
-    const { text } = outcome.value;
-    if (text !== '') this.#offered.remember(request, text);
-    return succeed({ text, completion: outcome.value });
-  }
-
-  async #completeAnew(
-    request: CompletionRequest,
-    signal: AbortSignal,
+    onText: (text: string) => void,
   ): Promise<Result<Completion, Failure>> {
+    if (await this.#sources.hides(request.uri)) {
+      const message = `${request.name} is in a .sightlineignore: it gets no completions.`;
+      this.#observer.status({ state: 'ready', message });
+      return fail({ code: 'DOCUMENT_IGNORED', message });
+    }
     const model = await this.#engine.model(signal);
     if (!model.ok) return model;
     this.#running++;
     const { contextTokens } = model.value.native.info;
     const liveStart = this.#keeper.liveStart(request.uri);
-    const sized = {
-      ...request,
-      ...(liveStart === undefined ? {} : { liveStart }),
-      liveTokens: liveTokensOf(contextTokens),
-      stable: this.#keeper.take(model.value),
+    const attempt = (stable: StablePrefix): Promise<Result<Completion, Failure>> => {
+      const sized = {
+        ...request,
+        ...(liveStart === undefined ? {} : { liveStart }),
+        ...(this.#grammars === undefined ? {} : { grammars: this.#grammars }),
+        liveTokens: liveTokensOf(contextTokens),
+        stable,
+      };
+      return complete(model.value, sized, signal, (event, inSight, text) => {
+        this.#observer.status({ state: 'generating', message: `Completing ${request.name}` });
+        if (event.kind !== 'text') return;
+        this.#publish(model.value, { ...this.#latest, inSight });
+        onText(text);
+      });
     };
-    const outcome = await complete(model.value, sized, signal, (event, inSight) => {
-      this.#observer.status({ state: 'generating', message: `Completing ${request.name}` });
-      if (event.kind === 'text') this.#publish(model.value, { ...this.#latest, inSight });
-    });
+    let stable = this.#keeper.take(model.value, request.uri);
+    let outcome = await attempt(stable);
+    while (!outcome.ok && isMemoryShort(outcome.error) && stable.tokens.length > 0) {
+      this.#keeper.shrink(model.value);
+      stable = this.#keeper.take(model.value, request.uri);
+      outcome = await attempt(stable);
+    }
     this.#running--;
     if (outcome.ok) {
       this.#publish(model.value, completionStats(outcome.value));
-      this.#prompt = { model: model.value, prompt: outcome.value.prompt };
-      this.#keeper.note(request.uri, { cursor: request.offset, shown: outcome.value.shown });
+      const { prompt, shown } = outcome.value;
+      if (request.isAhead !== true) {
+        this.#prompt = { model: model.value, prompt };
+        this.#keeper.note(request.uri, { cursor: request.offset, shown });
+      }
     }
     if (this.#running === 0) this.#keeper.wait(model.value);
     if (outcome.ok || isCancellation(outcome.error)) {
@@ -231,7 +291,9 @@ export class CompletionService {
   }
 
   async close(): Promise<void> {
-    this.#keeper.stop();
+    this.#requests.stop();
+    this.#windows?.leave();
+    await this.#keeper.close();
     await this.#engine.close();
   }
 
@@ -247,6 +309,9 @@ export class CompletionService {
     this.#observer.stats(this.#stats);
   }
 }
+
+const isMemoryShort = ({ code }: Failure): boolean =>
+  code === 'CACHE_EXHAUSTED' || code === 'OUT_OF_MEMORY';
 
 /** Where a model runs, if there was a choice. */
 function placeOf({ gpu, gpuLayers, layers, gpuReason }: ModelInfo): string {

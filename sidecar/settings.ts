@@ -61,6 +61,7 @@ const schema = group({
     }).prefault({}),
     budgetMiB: whole(0, 0, 1048576),
     selfCheck: z.boolean('true or false').default(true),
+    keepOnDisk: z.boolean('true or false').default(true),
   }).prefault({}),
   gpu: group({
     use: oneOf('auto', 'required', 'off'),
@@ -72,6 +73,10 @@ const schema = group({
   }).prefault({}),
   threads: whole(0, 0, 256),
   completion: group({ maxTokens: whole(64, 1, 1024) }).prefault({}),
+  context: group({
+    pinned: z.array(z.string('a path'), 'a list of paths').default([]),
+    related: z.boolean('true or false').default(true),
+  }).prefault({}),
 });
 
 /** A setting that was not understood. */

@@ -1,4 +1,5 @@
 import { writeSync } from 'node:fs';
+import { join } from 'node:path';
 import {
   createConnection,
   ErrorCodes,
@@ -8,13 +9,15 @@ import {
   type Message,
 } from 'vscode-languageserver/node';
 import { cacheFolder } from './cacheFolder.ts';
-import { bundledModelPath, loadAddon } from './engine/load.ts';
+import { SnapshotFiles } from './context/snapshotFiles.ts';
+import { bundledModelPath, grammarsFolder, loadAddon } from './engine/load.ts';
 import { installRuntimeHere } from './gpu/runtime.ts';
 import { SelfChecks } from './engine/selfChecks.ts';
 import { exitCodes } from './exit.ts';
 import { serve } from './server.ts';
+import { Grammars } from './syntax/parser.ts';
 
-/** How long freeing the model may hold up the exit once the client is gone, in milliseconds. */
+/** How long writing the cache to disk and freeing the model may hold up the exit once the client is gone, in milliseconds. */
 const closingTime = 2000;
 
 /** How long nothing happens before open documents are put into the cache, in milliseconds. */
@@ -40,7 +43,12 @@ export function serveStdio(version: string): void {
     loadAddon: () => loadAddon(),
     installRuntime: (onProgress, signal) =>
       installRuntimeHere(() => loadAddon(), onProgress, signal),
+    grammars: new Grammars(grammarsFolder(), (message) => {
+      connection.console.warn(message);
+    }),
     selfChecks: new SelfChecks(cacheFolder()),
+    windowsFolder: join(cacheFolder(), 'windows'),
+    snapshotFiles: new SnapshotFiles(join(cacheFolder(), 'snapshots')),
     idleMs,
   });
 

@@ -6,12 +6,13 @@ import { cacheFolder } from '../cacheFolder.ts';
 import { complete } from '../completion/complete.ts';
 import { Engine, type LoadedModel } from '../engine/engine.ts';
 import { describeFailure, type Failure } from '../engine/failure.ts';
-import { bundledModelPath, loadAddon } from '../engine/load.ts';
+import { bundledModelPath, grammarsFolder, loadAddon } from '../engine/load.ts';
 import { SelfChecks } from '../engine/selfChecks.ts';
 import { exitCodes } from '../exit.ts';
 import { fail, succeed, type Result } from '../result.ts';
-import { engineOptionsOf } from '../service.ts';
+import { engineOptionsOf } from '../engineOptions.ts';
 import { cacheStats, completionStats } from '../stats.ts';
+import { Grammars } from '../syntax/parser.ts';
 import { parseCommandLine, usage, type Target } from './arguments.ts';
 import { formatReport, reportOf } from './report.ts';
 
@@ -65,6 +66,7 @@ export async function completeCommand(args: readonly string[]): Promise<number> 
       text: text.value,
       offset: offset.value,
       maxTokens: settings.completion.maxTokens,
+      grammars: new Grammars(grammarsFolder(), say),
     };
     const outcome = await complete(model.value, request, abort.signal, (event) => {
       if (event.kind === 'text' && !json) process.stdout.write(event.text);

@@ -1,4 +1,4 @@
-import type { CompleteEvent, CompleteResult } from '../engine/addon.ts';
+import type { CompleteEvent, CompleteResult, Sampling } from '../engine/addon.ts';
 import type { LoadedModel } from '../engine/engine.ts';
 import { fileHead, startOf } from '../context/head.ts';
 import { noStablePrefix, type StablePrefix } from '../context/stable.ts';
@@ -11,19 +11,29 @@ import { charactersPerToken, type TextRange } from '../context/settle.ts';
 import type { Prompt } from '../context/show.ts';
 import type { ContextInSight } from '../protocol.ts';
 import { fail, succeed, type Result } from '../result.ts';
+import { CursorSyntax } from '../syntax/cursor.ts';
+import type { Grammars } from '../syntax/parser.ts';
+import { isLineWritten, reachInLine } from '../syntax/reach.ts';
 import { fitContext } from './budget.ts';
 import { excerptAt, withoutLastSpace, type Excerpt } from './excerpt.ts';
 import { canFillInTheMiddle, markersOf, promptFrame } from './fim.ts';
 import { filterCompletion } from './filter.ts';
+import type { Place } from './place.ts';
 
-export interface CompletionRequest {
-  readonly uri: string;
+export interface CompletionRequest extends Place {
   /** The file's name as the model is told it. */
   readonly name: string;
-  readonly text: string;
-  /** The cursor, in UTF-16 code units from the start of `text`. */
-  readonly offset: number;
   readonly maxTokens: number;
+  /** Absent: greedy. */
+  readonly sampling?: Sampling;
+  /** The document is not so yet. */
+  readonly isAhead?: boolean;
+  /** What the editor calls the document's language. */
+  readonly languageId?: string;
+  /** Several lines are wanted wherever the cursor is. */
+  readonly anywhere?: boolean;
+  /** Absent: completions end by indentation alone. */
+  readonly grammars?: Grammars;
   /** The most tokens around the cursor; absent: as many as the context holds. */
   readonly liveTokens?: number;
   /** Where the lines before the cursor started in the request before: they do so again where that is possible. */
@@ -42,18 +52,25 @@ export interface Completion {
   readonly result: CompleteResult;
 }
 
-/** Told how a completion goes on, and what the model sees for it. */
-export type CompletionListener = (event: CompleteEvent, inSight: ContextInSight) => void;
+/** Told how a completion goes on, what the model sees for it, and the text to insert so far, filtered by nothing. */
+export type CompletionListener = (
+  event: CompleteEvent,
+  inSight: ContextInSight,
+  text: string,
+) => void;
 
 /** Characters; lines before the cursor start in the middle of one that is longer. */
 const longestLine = 200;
 
-const nothing: CompleteResult = {
+/** Of a model that was not asked. */
+export const noResult: CompleteResult = {
   text: '',
   tokens: new Int32Array(),
   finish: 'end',
   reusedTokens: 0,
   prefilledTokens: 0,
+  draftedTokens: 0,
+  acceptedTokens: 0,
   prefillSeconds: 0,
   decodeSeconds: 0,
 };
@@ -111,7 +128,16 @@ async function completeExcerpt(
           start: excerpt.start + charactersOf(excerpt.prefix, prefix, budget.prefixOmitted),
         }
       : await anchored(tokenizer, request, excerpt, prefix, live - suffixKept);
-  const sides = { prefix: linesBefore.tokens, suffix: suffix.subarray(0, suffixKept) };
+  const sides = {
+    prefix: await tokenizer.wholeCharacters(linesBefore.tokens, {
+      start: linesBefore.tokens.length < prefix.length,
+      end: false,
+    }),
+    suffix: await tokenizer.wholeCharacters(suffix.subarray(0, suffixKept), {
+      start: false,
+      end: suffixKept < suffix.length,
+    }),
+  };
 
   const inSight = sightOf(request, stable, excerpt, { prefix, suffix }, sides);
   const tokens = joinTokens([before, frame.join(sides.prefix, sides.suffix)]);
@@ -121,29 +147,58 @@ async function completeExcerpt(
   };
   const prompt = { uri: request.uri, stable, ...sides };
   // Without markers an empty document leaves the model nothing to continue.
-  if (tokens.length === 0) return { text: '', inSight, shown, prompt, result: nothing };
+  if (tokens.length === 0) return { text: '', inSight, shown, prompt, result: noResult };
 
+  const insertable = (text: string): string =>
+    excerpt.endsInSpace ? text.replace(/^ /, '') : text;
+  let written = '';
+  let syntax: CursorSyntax | undefined;
+  let isOver = false;
   const job = native.complete(
     {
       tokens,
       maxTokens,
       ...(stable.tokens.length > 0 ? { sharedTokens: stable.tokens.length } : {}),
-      sampling: greedy,
+      sampling: request.sampling ?? greedy,
       stopTokens: Int32Array.from(markersOf(info.fim)),
     },
     (event) => {
-      onEvent(event, inSight);
+      if (event.kind === 'text') {
+        written += event.text;
+        if (!isOver && isComplete(written, excerpt, syntax)) job.finish();
+      }
+      onEvent(event, inSight, insertable(written));
     },
   );
-  const result = await runJob(job, signal);
-  const offered = filterCompletion(result.text, result.finish !== 'end', {
-    before: excerpt.prefix,
-    after: excerpt.suffix,
-    lineEnd: excerpt.lineEnd,
-  });
-  const text = excerpt.endsInSpace ? offered.replace(/^ /, '') : offered;
-  return { text, inSight, shown, prompt, result };
+  // While the model reads its prompt.
+  const { name, languageId, anywhere = false, grammars } = request;
+  const place = { name, languageId, before: excerpt.prefix, after: excerpt.suffix, anywhere };
+  const parsing = grammars && CursorSyntax.at(place, grammars);
+  try {
+    const [result] = await Promise.all([
+      runJob(job, signal),
+      parsing?.then((parsed) => (syntax = parsed)),
+    ]);
+    const isCutOff = result.finish === 'length' || result.finish === 'context';
+    const offered = filterCompletion(result.text, isCutOff, {
+      ...{ before: excerpt.prefix, after: excerpt.suffix, lineEnd: excerpt.lineEnd },
+      syntax,
+    });
+    return { text: insertable(offered), inSight, shown, prompt, result };
+  } finally {
+    // What is told of an aborted job may come late.
+    isOver = true;
+    (await parsing)?.close();
+  }
 }
+
+/** Whether nothing that the model writes from here on would be offered. */
+const isComplete = (
+  written: string,
+  { suffix }: Excerpt,
+  syntax: CursorSyntax | undefined,
+): boolean =>
+  syntax?.isComplete(written) ?? (reachInLine(suffix) === 'line' && isLineWritten(written));
 
 /**
  * At most `room` tokens before the cursor, from where they started in the request before, so that what the cache has of them
@@ -193,6 +248,7 @@ function sightOf(
     omittedBefore: before + all.prefix.length - live.prefix.length,
     omittedAfter: after + all.suffix.length - live.suffix.length,
     files: stable.files,
+    leftOut: stable.leftOut,
   };
 }
 

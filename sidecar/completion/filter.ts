@@ -5,6 +5,8 @@ import { keepOneLine } from './filters/oneLine.ts';
 import { dropRepeatedTail } from './filters/repeatedTail.ts';
 import { stayInScope } from './filters/scope.ts';
 import { dropUnfinishedLine } from './filters/unfinishedLine.ts';
+import type { CursorSyntax } from '../syntax/cursor.ts';
+import { reachInLine } from '../syntax/reach.ts';
 
 /** What a completion is offered between; lines end in `\n`. */
 export interface Surroundings {
@@ -12,6 +14,8 @@ export interface Surroundings {
   readonly after: string;
   /** How the document ends its lines. */
   readonly lineEnd: '\n' | '\r\n';
+  /** Where the document's language has a grammar. */
+  readonly syntax?: CursorSyntax | undefined;
 }
 
 /**
@@ -21,13 +25,17 @@ export interface Surroundings {
 export function filterCompletion(
   answer: string,
   cutOff: boolean,
-  { before, after, lineEnd }: Surroundings,
+  { before, after, lineEnd, syntax }: Surroundings,
 ): string {
   const restOfLine = /^[^\n]*/.exec(after)?.[0] ?? '';
   let text = answer.replaceAll('\r\n', '\n');
   if (cutOff) text = dropLoop(dropUnfinishedLine(text));
-  text = keepOneLine(text, restOfLine);
-  text = stayInScope(text, before, after);
+  if ((syntax?.reach ?? reachInLine(after)) === 'line') {
+    text = keepOneLine(text, restOfLine);
+  } else {
+    const end = syntax?.endOf(text);
+    text = end === undefined ? stayInScope(text, before, after) : text.slice(0, end);
+  }
   text = dropLinesBelow(text, after);
   text = dropRepeatedTail(dropBlankEnd(text), restOfLine);
   return /\S/.test(text) ? text.replaceAll('\n', lineEnd) : '';

@@ -1,23 +1,12 @@
-/** What is compared of the text on either side of the cursor. */
-const reach = 2048;
+import { markOf, restOf, type Mark, type Place, type Rest } from './place.ts';
 
 /** Completions remembered of a document. */
 const rememberedPerDocument = 16;
 /** Documents of which completions are remembered. */
 const rememberedDocuments = 64;
 
-/** A place in a document. */
-export interface Place {
-  readonly uri: string;
-  readonly text: string;
-  readonly offset: number;
-}
-
 interface Offered {
-  readonly before: string;
-  readonly after: string;
-  /** Characters of the whole document. */
-  readonly length: number;
+  readonly mark: Mark;
   readonly completion: string;
 }
 
@@ -29,16 +18,11 @@ export class OfferedCompletions {
   /** By URI, the latest used last; of each document the latest first. */
   readonly #documents = new Map<string, Offered[]>();
 
-  remember({ uri, text, offset }: Place, completion: string): void {
+  remember(place: Place, completion: string): void {
+    const { uri } = place;
     const others = (this.#documents.get(uri) ?? []).slice(0, rememberedPerDocument - 1);
-    const offered = {
-      before: text.slice(Math.max(0, offset - reach), offset),
-      after: text.slice(offset, offset + reach),
-      length: text.length,
-      completion,
-    };
     this.#documents.delete(uri);
-    this.#documents.set(uri, [offered, ...others]);
+    this.#documents.set(uri, [{ mark: markOf(place), completion }, ...others]);
     for (const oldest of this.#documents.keys()) {
       if (this.#documents.size <= rememberedDocuments) break;
       this.#documents.delete(oldest);
@@ -46,18 +30,10 @@ export class OfferedCompletions {
   }
 
   /** What is left of a completion that the document has been typed into; undefined: of none. */
-  find({ uri, text, offset }: Place): string | undefined {
-    for (const { before, after, length, completion } of this.#documents.get(uri) ?? []) {
-      const typed = text.length - length;
-      if (typed < 0 || typed >= completion.length) continue;
-      const start = offset - typed;
-      if (
-        start >= 0 &&
-        completion.startsWith(text.slice(start, offset)) &&
-        text.slice(Math.max(0, start - reach), start) === before &&
-        text.slice(offset, offset + reach) === after
-      )
-        return completion.slice(typed);
+  find(place: Place): Rest | undefined {
+    for (const { mark, completion } of this.#documents.get(place.uri) ?? []) {
+      const rest = restOf(completion, mark, place);
+      if (rest !== undefined) return rest;
     }
     return undefined;
   }

@@ -212,6 +212,15 @@ export interface Job<T> {
   abort(): void;
 }
 
+/** A running completion. */
+export interface CompleteJob extends Job<CompleteResult> {
+  /**
+   * Makes `result` resolve with what there is, within one decode step. Called before the prompt is evaluated, the whole
+   * prompt is, and no token is generated.
+   */
+  finish(): void;
+}
+
 export interface Sampling {
   /** 0: greedy. */
   readonly temperature: number;
@@ -231,6 +240,11 @@ export interface CompleteRequest {
    * again. Absent: the whole prompt.
    */
   readonly sharedTokens?: number;
+  /**
+   * Whether tokens are drafted by prompt lookup and several verified in one step: the same tokens, sooner. Default true.
+   * How many pay is found out by the first request with `maxTokens` 0; until then there are none.
+   */
+  readonly speculate?: boolean;
   readonly sampling: Sampling;
   /** Generation ends before any of these tokens, besides the model's own end tokens. */
   readonly stopTokens: Int32Array;
@@ -244,11 +258,16 @@ export type CompleteEvent =
 export interface CompleteResult {
   readonly text: string;
   readonly tokens: Int32Array;
-  readonly finish: 'end' | 'length' | 'context';
+  /** `stopped`: by `CompleteJob.finish`. */
+  readonly finish: 'end' | 'length' | 'context' | 'stopped';
   /** Prompt tokens taken from the cache. */
   readonly reusedTokens: number;
   /** Prompt tokens evaluated. */
   readonly prefilledTokens: number;
+  /** Tokens verified in one step with the token before them. */
+  readonly draftedTokens: number;
+  /** Of these the ones that were generated. */
+  readonly acceptedTokens: number;
   readonly prefillSeconds: number;
   readonly decodeSeconds: number;
 }
@@ -265,7 +284,7 @@ export interface NativeEngine {
   /** `special`: markers such as `<|fim_prefix|>` in the text become their tokens. */
   tokenize(text: string, special: boolean): Promise<Int32Array>;
   detokenize(tokens: Int32Array): Promise<string>;
-  complete(request: CompleteRequest, onEvent: (event: CompleteEvent) => void): Job<CompleteResult>;
+  complete(request: CompleteRequest, onEvent: (event: CompleteEvent) => void): CompleteJob;
   /** Appends tokens to the cache. Resolves to logits, row-major [rows, vocabulary]: of every token or of the last. */
   evaluate(tokens: Int32Array, logits: 'all' | 'last'): Job<Float32Array>;
   /**
@@ -275,6 +294,11 @@ export interface NativeEngine {
    */
   truncate(tokens: number, rollback?: 'exact' | 'reopen'): Promise<number>;
   stats(): CacheStats;
+  /**
+   * The most bytes of the cache from here on; 0: no bound. What is held above it stays until prompts are shorter: steps
+   * reject with CACHE_EXHAUSTED before that.
+   */
+  setCacheBudget(bytes: number): Promise<void>;
   /**
    * Writes the tokens and the cache to a file, whole or not at all: rejects with WRITE_FAILED where there is no room for
    * it, with MODEL_UNSUPPORTED where part of the cache is llama.cpp's own.

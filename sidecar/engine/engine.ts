@@ -11,6 +11,8 @@ import { Tokenizer } from './tokenizer.ts';
 export type EngineOptions = Omit<LoadOptions, 'librariesPath'>;
 
 export interface LoadedModel {
+  /** What it was asked to be loaded with. */
+  readonly options: EngineOptions;
   readonly native: NativeEngine;
   readonly tokenizer: Tokenizer;
   /** What an earlier load found, where this one relied on it. */
@@ -132,7 +134,7 @@ export class Engine {
       const { check } = native.stats();
       if (check !== undefined) await this.#selfChecks.remember(checked, check);
       const tokenizer = await Tokenizer.create(native);
-      return succeed({ native, tokenizer, recalledCheck: recalled?.check });
+      return succeed({ options, native, tokenizer, recalledCheck: recalled?.check });
     } catch (error) {
       return fail(failureOf(error));
     }

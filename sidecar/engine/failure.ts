@@ -6,6 +6,7 @@ export type SidecarErrorCode =
   | 'ADDON_MISSING'
   | 'ADDON_UNLOADABLE'
   | 'DOCUMENT_BINARY'
+  | 'DOCUMENT_IGNORED'
   | 'DOWNLOAD_FAILED';
 
 /** A failure of the engine as data. Every code is described in docs/errors.md. */

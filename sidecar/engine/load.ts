@@ -31,6 +31,9 @@ export function extensionRoot(): string {
 export const bundledModelPath = (root = extensionRoot()): string =>
   join(root, 'media', 'models', 'sightline-tiny-code-q8_0.gguf');
 
+/** Where the build puts the grammars of `sidecar/syntax`. */
+export const grammarsFolder = (root = extensionRoot()): string => join(root, 'dist', 'grammars');
+
 /** Brings in `dist/native/sightline.node` and checks that it runs with the llama.cpp it was built for. */
 export function loadAddon(
   root = extensionRoot(),

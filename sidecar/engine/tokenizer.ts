@@ -36,6 +36,22 @@ export class Tokenizer {
     return joinTokens(await Promise.all(pieces.map((piece) => this.#piece(piece))));
   }
 
+  /** Tokens cut out of a text, less those at a cut that are only a part of a character. */
+  async wholeCharacters(
+    tokens: Int32Array,
+    cut: { readonly start: boolean; readonly end: boolean },
+  ): Promise<Int32Array> {
+    let [start, end] = [0, tokens.length];
+    const textOf = (from: number, to: number): Promise<string> =>
+      this.#native.detokenize(tokens.subarray(Math.max(0, from), to));
+    // A character has at most four bytes, and so tokens.
+    for (let i = 0; i < 3 && cut.start && start < end; i++, start++)
+      if (!(await textOf(start, start + 4)).startsWith('\uFFFD')) break;
+    for (let i = 0; i < 3 && cut.end && start < end; i++, end--)
+      if (!(await textOf(end - 4, end)).endsWith('\uFFFD')) break;
+    return tokens.subarray(start, end);
+  }
+
   #piece(text: string): Promise<Int32Array> {
     const tokens = this.#pieces.get(text) ?? this.#native.tokenize(text, false);
     this.#pieces.delete(text);

@@ -1,8 +1,8 @@
 import { unclosed } from './brackets.ts';
-import { isBlank, linesBelow } from './lines.ts';
+import { isBlank, linesBelow } from '../../syntax/lines.ts';
 
-/** Lines that say something: more than brackets and punctuation. */
-const tells = (line: string): boolean => /\w{3}|\w\W+\w/.test(line);
+/** Lines that say something: more than brackets and punctuation, or the end of a block. */
+const tells = (line: string): boolean => /\w{3}|\w\W+\w/.test(line) && !/^\s*end\W*$/.test(line);
 
 /** Lines that have to be the same, as far as there are so many. */
 const compared = 3;

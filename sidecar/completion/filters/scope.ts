@@ -1,4 +1,4 @@
-import { indentationOf, isBlank, linesBelow } from './lines.ts';
+import { blockIndentation, indentationOf, isBlank, linesBelow } from '../../syntax/lines.ts';
 
 const closes = (line: string): boolean => /^\s*[)\]}]/.test(line);
 
@@ -8,9 +8,7 @@ const closes = (line: string): boolean => /^\s*[)\]}]/.test(line);
  */
 export function stayInScope(text: string, before: string, after: string): string {
   const lines = text.split('\n');
-  const first = (before.split('\n').at(-1) ?? '') + (lines[0] ?? '');
-  const next = lines.find((line) => !isBlank(line)) ?? '';
-  const base = Math.max(indentationOf(first), isBlank(first) ? indentationOf(next) : 0);
+  const base = blockIndentation(before.slice(before.lastIndexOf('\n') + 1), lines);
   const [below] = linesBelow(after);
   for (let i = 1; i < lines.length; i++) {
     const line = lines[i] ?? '';

@@ -27,6 +27,7 @@ const stats: CacheStats = {
     omittedBefore: 5900,
     omittedAfter: 0,
     files: [],
+    leftOut: [],
   },
   prefillTokensPerSecond: 1234.5,
   decodeTokensPerSecond: 56.78,
@@ -130,7 +131,8 @@ describe('statusView', () => {
 describe('describeSight', () => {
   it('says that all is in sight, or what is not', () => {
     const sight = { uri: 'untitled:Untitled-1', documentTokens: 10, prefixTokens: 6 };
-    const rest = { suffixTokens: 4, omittedBefore: 0, omittedAfter: 0, files: [] };
+    const nothing = { files: [], leftOut: [] };
+    const rest = { suffixTokens: 4, omittedBefore: 0, omittedAfter: 0, ...nothing };
     assert.equal(describeSight({ ...sight, ...rest }), 'All 10 tokens of Untitled-1 in sight');
     assert.equal(
       describeSight({ ...sight, ...rest, suffixTokens: 1, omittedBefore: 2, omittedAfter: 1 }),
@@ -141,8 +143,9 @@ describe('describeSight', () => {
   it('counts what prompts start with', () => {
     const uri = 'file:///a.ts';
     const lines = { uri, documentTokens: 9000, prefixTokens: 300, suffixTokens: 100 };
-    const sight = { ...lines, omittedBefore: 5000, omittedAfter: 3600 };
-    const own = (tokens: number) => ({ uri, tokens, documentTokens: 9000 });
+    const sight = { ...lines, omittedBefore: 5000, omittedAfter: 3600, leftOut: [] };
+    const source = 'open';
+    const own = (tokens: number) => ({ uri, source, tokens, documentTokens: 9000 }) as const;
     const said = (files: ContextInSight['files']): string =>
       spaced(describeSight({ ...sight, files }));
     assert.equal(
@@ -151,11 +154,36 @@ describe('describeSight', () => {
     );
     assert.equal(
       said([
-        { uri: 'file:///b.ts', tokens: 700, documentTokens: 700 },
+        { uri: 'file:///b.ts', source: 'pinned', tokens: 700, documentTokens: 700 },
         own(2048),
-        { uri: 'file:///c.ts', tokens: 50, documentTokens: 80 },
+        { uri: 'file:///c.ts', source: 'import', tokens: 50, documentTokens: 80 },
       ]),
-      '2 048 of 9 000 tokens of a.ts in sight, 400 of them around the cursor; also b.ts (700), c.ts (50 of 80)',
+      '2 048 of 9 000 tokens of a.ts in sight, 400 of them around the cursor; also b.ts (700, pinned), c.ts (50 of 80, imported)',
+    );
+  });
+
+  it('says what is left out, and why', () => {
+    const inSight: ContextInSight = {
+      uri: 'file:///a.ts',
+      documentTokens: 10,
+      prefixTokens: 10,
+      suffixTokens: 0,
+      omittedBefore: 0,
+      omittedAfter: 0,
+      files: [{ uri: 'file:///b.ts', source: 'open', tokens: 5, documentTokens: 5 }],
+      leftOut: ['c', 'd', 'e', 'f', 'g', 'h'].map((name) => ({
+        uri: `file:///${name}.ts`,
+        reason: name === 'c' ? 'duplicate' : 'room',
+      })),
+    };
+    const { tooltip } = statusView(ready, { ...stats, inSight });
+    assert.ok(
+      tooltip
+        .replaceAll('\\', '')
+        .includes(
+          '2 of 8 files in sight. Left out: c.ts (nearly the same as another), d.ts (no room), e.ts (no room), f.ts (no room), 2 more',
+        ),
+      tooltip,
     );
   });
 });

@@ -58,6 +58,7 @@ describe('parseCommandLine', () => {
       gpu: { use: 'off', layers: 7, cudaPath: resolve('cuda') },
       threads: 4,
       completion: { maxTokens: 5 },
+      context: { pinned: [], related: true },
     });
   });
 

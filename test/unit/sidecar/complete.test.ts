@@ -1,16 +1,17 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { fileURLToPath } from 'node:url';
 import { complete, type Completion } from '../../../sidecar/completion/complete.ts';
 import type { LoadedModel } from '../../../sidecar/engine/engine.ts';
+import { Grammars } from '../../../sidecar/syntax/parser.ts';
 import { FakeError, loadFake, markers, noMarkers, type FakeEngine } from '../support/fakeAddon.ts';
+import { placeAt } from '../support/places.ts';
 
 const never = new AbortController().signal;
 
 /** `|` in `source` is the cursor. */
 async function completeAt(model: LoadedModel, source: string, maxTokens = 64): Promise<Completion> {
-  const offset = source.indexOf('|');
-  const text = source.slice(0, offset) + source.slice(offset + 1);
-  const request = { uri: 'file:///a.ts', name: 'a.ts', text, offset, maxTokens };
+  const request = { ...placeAt(source), name: 'a.ts', maxTokens };
   const outcome = await complete(model, request, never);
   assert.ok(outcome.ok);
   return outcome.value;
@@ -41,6 +42,7 @@ describe('complete', () => {
       omittedBefore: 0,
       omittedAfter: 0,
       files: [],
+      leftOut: [],
     });
   });
 
@@ -188,6 +190,32 @@ describe('complete', () => {
   it('drops what the line already holds', async () => {
     const { model } = await loadFake({ answer: ['bar', ')', '\n\n'] });
     assert.equal((await completeAt(model, 'foo(|)\n')).text, 'bar');
+  });
+
+  it('ends where the syntax says, for a user who asks for it anywhere', async () => {
+    const { model } = await loadFake({ answer: ['b, {\n  c,\n}', ');\nd();'] });
+    const folder = new URL('../../../node_modules/@vscode/tree-sitter-wasm/wasm', import.meta.url);
+    const grammars = new Grammars(fileURLToPath(folder), (message) => {
+      throw new Error(message);
+    });
+    const textAt = async (anywhere: boolean): Promise<string> => {
+      const request = { uri: 'file:///a.ts', name: 'a.ts', text: 'a(\nd();\n', offset: 2 };
+      const options = { maxTokens: 64, anywhere, grammars };
+      const outcome = await complete(model, { ...request, ...options }, never);
+      assert.ok(outcome.ok);
+      return outcome.value.text;
+    };
+    assert.equal(await textAt(false), 'b, {');
+    assert.equal(await textAt(true), 'b, {\n  c,\n});');
+  });
+
+  it('stops the engine once nothing more would be offered', async () => {
+    const { model } = await loadFake({ answer: [' a', '\n', ' b', '\n', 'c'] });
+    const line = await completeAt(model, 'let x =| + 1;\n');
+    assert.deepEqual([line.text, line.result.text, line.result.finish], [' a', ' a\n', 'stopped']);
+    // Several lines may be meant here, and no grammar says where they end.
+    const lines = await completeAt(model, 'let x =|\n');
+    assert.deepEqual([lines.result.text, lines.result.finish], [' a\n b\nc', 'end']);
   });
 
   it('refuses a binary document', async () => {

@@ -70,8 +70,8 @@ describe('dropLoop', () => {
 describe('keepOneLine', () => {
   cases(({ text, restOfLine }) => keepOneLine(text, restOfLine), {
     'in the middle of a line': ['let a = ‹b(\n  c,\n)› + d;', 'let a = ‹b(› + d;'],
-    'not before what closes': same('call(‹() => {\n  b();\n}›);'),
-    'not at the end of a line': same('if (a) {‹\n  b();\n}›\n'),
+    'before what closes': ['call(‹\n  a,\n›);', 'call(‹›);'],
+    'under the end of a line': ['// a‹\n  b();\n  c();›\n', '// a‹\n  b();›\n'],
   });
 });
 
@@ -116,6 +116,7 @@ describe('dropLinesBelow', () => {
       '\n  if (a) {\n    ‹b();\n  }›\n  }\n',
       '\n  if (a) {\n    ‹b();›\n  }\n',
     ],
+    'leaves the end of a block of its own': same('\n  ‹a.each do |b|\n    c\n  end›\nend\n'),
     'leaves a bracket of its own': same('\n  ‹if (a) {\n    b();\n  }›\n  }\n'),
     'leaves lines that differ soon': same('\n‹a();\nif (b) {\n  c();\n}›\nif (b) {\n  d();\n}\n'),
     'leaves what has nothing below': same('‹a\nb›'),

@@ -1,67 +1,58 @@
 import assert from 'node:assert/strict';
-import { PassThrough } from 'node:stream';
-import { describe, it } from 'node:test';
+import path from 'node:path';
+import { after, describe, it } from 'node:test';
 import {
   CancellationTokenSource,
-  createConnection,
+  DidChangeWorkspaceFoldersNotification,
   InlineCompletionTriggerKind,
   LSPErrorCodes,
-  StreamMessageReader,
-  StreamMessageWriter,
   TextDocumentSyncKind,
   WorkDoneProgress,
 } from 'vscode-languageserver/node';
 import type { Failure } from '../../../sidecar/engine/failure.ts';
 import type { LoadedAddon } from '../../../sidecar/engine/load.ts';
-import { SelfChecks } from '../../../sidecar/engine/selfChecks.ts';
 import {
   CacheStatsRequest,
   ContextRequest,
   DiagnoseRequest,
   InstallGpuRuntimeRequest,
+  ViewNotification,
 } from '../../../sidecar/protocol.ts';
 import { fail, succeed, type Result } from '../../../sidecar/result.ts';
-import { serve, type ServerOptions } from '../../../sidecar/server.ts';
+import type { ServerOptions } from '../../../sidecar/server.ts';
+import { uriOf } from '../../../sidecar/context/workspace.ts';
+import { Windows } from '../../../sidecar/windows.ts';
+import { folderWith } from '../support/folder.ts';
 import { FakeAddon, FakeError, gate, noMarkers, type FakeOptions } from '../support/fakeAddon.ts';
-import { LspClient } from '../support/lspClient.ts';
+import { serveInProcess } from '../support/inProcess.ts';
+import type { LspClient } from '../support/lspClient.ts';
 
 const uri = 'file:///folder/my%20file.ts';
 const start = { line: 0, character: 0 };
+/** In a document of one letter. */
+const end = { line: 0, character: 1 };
 
-const installsNothing: ServerOptions['installRuntime'] = () =>
-  Promise.resolve(fail({ code: 'GPU_UNAVAILABLE', message: 'There is no GPU.' }));
+// The server's own timers keep no process alive: what a client waits for would never come.
+const alive = setInterval(() => undefined, 1000);
+after(() => {
+  clearInterval(alive);
+});
 
-function connect(
+// Nothing is settled, but where a test is about it.
+const never = 2 ** 30;
+
+const connect = (
   loadAddon: () => Result<LoadedAddon, Failure>,
-  installRuntime = installsNothing,
-  // Never, but where a test is about it.
-  idleMs = 2 ** 30,
-): LspClient {
-  const toServer = new PassThrough();
-  const toClient = new PassThrough();
-  const connection = createConnection(
-    new StreamMessageReader(toServer),
-    new StreamMessageWriter(toClient),
-  );
-  serve(connection, {
-    version: '1.2.3',
-    bundledModel: '/bundled.gguf',
-    loadAddon,
-    installRuntime,
-    selfChecks: new SelfChecks('/nowhere'),
-    idleMs,
-  });
-  connection.listen();
-  return new LspClient(toClient, toServer);
-}
+  options: Partial<ServerOptions> = {},
+): LspClient => serveInProcess({ loadAddon, idleMs: never, ...options }).client;
 
 async function session(
   fake: FakeOptions = {},
   settings?: unknown,
-  idleMs?: number,
+  idleMs = never,
 ): Promise<{ client: LspClient; addon: FakeAddon }> {
   const addon = new FakeAddon(fake);
-  const client = connect(() => succeed(addon.loaded), installsNothing, idleMs);
+  const client = connect(() => succeed(addon.loaded), { idleMs });
   await client.initialize(settings);
   return { client, addon };
 }
@@ -112,7 +103,8 @@ describe('server', () => {
     assert.equal(addon.engines[0]?.requests.length, 1);
     const { Invoked } = InlineCompletionTriggerKind;
     await client.complete(uri, { line: 0, character: 3 }, { triggerKind: Invoked });
-    assert.equal(addon.engines[0].requests.length, 2);
+    // Several candidates.
+    assert.equal(addon.engines[0].requests.length, 4);
   });
 
   it('settles open documents while nothing happens, and completes behind them', async () => {
@@ -123,7 +115,7 @@ describe('server', () => {
     const inSight = (): number => client.stats.at(-1)?.inSight?.files.length ?? 0;
     await client.complete(uri, { line: 300, character: 0 });
     await client.until(() => inSight() === 2);
-    await client.complete(uri, { line: 299, character: 0 });
+    await client.complete(uri, { line: 299, character: 4 });
     const requests = addon.engines[0]?.requests ?? [];
     const settled = requests.findLast(({ maxTokens }) => maxTokens === 0);
     const { tokens, sharedTokens } = requests.at(-1) ?? {};
@@ -135,12 +127,108 @@ describe('server', () => {
     const page = await client.connection.sendRequest(ContextRequest);
     assert.match(
       page ?? '',
-      /^## file:\/\/\/other\.ts: 5 of 5 tokens, settled\n\n```\nother\.ts\nother\n```$/m,
+      /^## file:\/\/\/other\.ts: 5 of 5 tokens, settled \(open\)\n\n```\nother\.ts\nother\n```$/m,
     );
-    assert.match(page ?? '', /^## .*my%20file\.ts: 1500 of 1500 tokens, settled$/m);
+    assert.match(page ?? '', /^## .*my%20file\.ts: 1500 of 1500 tokens, settled \(open\)$/m);
     assert.match(page ?? '', /^## .*my%20file\.ts: \d+ tokens before the cursor$/m);
     await client.configure({ threads: 2 });
     assert.equal(await client.connection.sendRequest(ContextRequest), null);
+  });
+
+  describe('in a folder', () => {
+    const long = (seed: string): string =>
+      Array.from({ length: 40 }, (_, i) => `let ${seed}${i} = ${i};\n`).join('');
+    const files = {
+      'src/main.ts': `import './used.ts';\n${long('main')}`,
+      'src/used.ts': long('used'),
+      'src/types.ts': long('types'),
+      'src/viewed.ts': long('viewed'),
+      'src/hidden.ts': long('hidden'),
+      '.sightlineignore': 'hidden.ts\n',
+    };
+
+    async function workspace(): Promise<{
+      client: LspClient;
+      addon: FakeAddon;
+      uriAt: (name: string) => string;
+      inSight: () => string[];
+    }> {
+      const folder = folderWith(files);
+      const addon = new FakeAddon();
+      const client = connect(() => succeed(addon.loaded), { idleMs: 1 });
+      await client.initialize(undefined, [{ uri: uriOf(folder), name: 'app' }]);
+      const uriAt = (name: string): string => uriOf(path.join(folder, 'src', name));
+      const inSight = (): string[] =>
+        (client.stats.at(-1)?.inSight?.files ?? []).map(
+          ({ uri, source }) => `${path.basename(uri)} ${source}`,
+        );
+      return { client, addon, uriAt, inSight };
+    }
+    const main = files['src/main.ts'];
+    const lineEnd = { line: 1, character: 14 };
+
+    it('adds what the document imports, and what defines names in it', async () => {
+      const { client, addon, uriAt, inSight } = await workspace();
+      client.definitions = [{ uri: uriAt('types.ts'), line: 3 }];
+      await client.open(uriAt('main.ts'), main);
+      await client.complete(uriAt('main.ts'), lineEnd);
+      await client.until(() => inSight().length === 3);
+      assert.deepEqual(inSight(), ['used.ts import', 'types.ts definition', 'main.ts open']);
+      const filled = addon.engines[0]?.requests.findLast(({ maxTokens }) => maxTokens === 0);
+      const prompt = await addon.engines[0]?.detokenize(filled?.tokens ?? new Int32Array());
+      assert.ok(prompt?.startsWith(`src/used.ts\n${files['src/used.ts']}`));
+      const page = await client.connection.sendRequest(ContextRequest);
+      assert.match(page ?? '', /src\/main\.ts: \d+ tokens before the cursor$/m);
+    });
+
+    it('goes on without definitions that do not come in time', async () => {
+      const { client, uriAt, inSight } = await workspace();
+      client.definitions = undefined;
+      await client.open(uriAt('main.ts'), main);
+      await client.complete(uriAt('main.ts'), lineEnd);
+      await client.until(() => inSight().length === 2);
+      assert.deepEqual(inSight(), ['used.ts import', 'main.ts open']);
+    });
+
+    it('takes what is looked at for used, and what is pinned for wanted', async () => {
+      const { client, uriAt, inSight } = await workspace();
+      await client.open(uriAt('viewed.ts'), files['src/viewed.ts']);
+      await client.open(uriAt('main.ts'), main);
+      await client.complete(uriAt('main.ts'), lineEnd);
+      await client.configure({ context: { pinned: ['src/types.ts'], related: false } });
+      const view = { uri: uriAt('viewed.ts'), firstLine: 0, lastLine: 9 };
+      await client.connection.sendNotification(ViewNotification, view);
+      await client.until(() => inSight().length === 3);
+      assert.deepEqual(inSight(), ['main.ts open', 'types.ts pinned', 'viewed.ts open']);
+      await client.open(uriAt('.env'), 'KEY=1');
+      await client.until(() => client.stats.at(-1)?.inSight?.leftOut.length === 1);
+      await client.complete(uriAt('main.ts'), lineEnd);
+      const page = await client.connection.sendRequest(ContextRequest);
+      assert.match(page ?? '', /^## Left out\n\n- file:\S*\.env: secret$/m);
+      // Nothing is known of a document that is not open.
+      await client.connection.sendNotification(ViewNotification, { ...view, uri: 'file:///x' });
+    });
+
+    it('offers nothing in a document that is ignored', async () => {
+      const { client, addon, uriAt } = await workspace();
+      await client.open(uriAt('hidden.ts'), files['src/hidden.ts']);
+      assert.deepEqual(await client.complete(uriAt('hidden.ts'), { line: 0, character: 16 }), []);
+      assert.match(client.statuses.at(-1)?.message ?? '', /is in a \.sightlineignore/);
+      assert.equal(addon.engines[0]?.requests.length ?? 0, 0);
+    });
+
+    it('follows the folders that come and go', async () => {
+      const { client, addon, uriAt } = await workspace();
+      await client.connection.sendNotification(DidChangeWorkspaceFoldersNotification.type, {
+        event: { added: [{ uri: 'file:///other', name: 'other' }], removed: [] },
+      });
+      await client.open(uriAt('main.ts'), 'x');
+      await client.complete(uriAt('main.ts'), end);
+      const prompt = await addon.engines[0]?.detokenize(
+        addon.engines[0].requests[0]?.tokens ?? new Int32Array(),
+      );
+      assert.equal(prompt, 'app/src/main.ts\nx');
+    });
   });
 
   it('loads with the first document, and tells how that goes', async () => {
@@ -190,6 +278,7 @@ describe('server', () => {
       [undefined, undefined, undefined, 26],
     );
     // While the next one runs, the speed of the latest is still known.
+    await client.insert(uri, 2, start, '.');
     await client.complete(uri, start);
     assert.equal(client.stats.at(-2)?.decodeTokensPerSecond, 26);
   });
@@ -208,13 +297,13 @@ describe('server', () => {
     const answerGate = gate();
     const { client, addon } = await session({ answer: ['a', 'b'], answerGate });
     await client.open(uri, 'a');
-    const completion = client.complete(uri, start);
+    const completion = client.complete(uri, end);
     await client.until(() => client.statuses.at(-1)?.state === 'generating');
     await client.configure({ cache: { policy: 'full' } });
     await client.until(() => addon.engines[0]?.closed === true);
     answerGate.open();
     assert.equal((await completion).length, 1);
-    await client.complete(uri, start);
+    await client.complete(uri, end);
     assert.equal(client.stats.at(-1)?.policy, 'full');
   });
 
@@ -223,10 +312,10 @@ describe('server', () => {
     const { client, addon } = await session({ loadGate });
     await client.open(uri, 'a');
     const source = new CancellationTokenSource();
-    const cancelled = client.complete(uri, start, { token: source.token });
+    const cancelled = client.complete(uri, end, { token: source.token });
     source.cancel();
     await assert.rejects(cancelled, isCancelled);
-    const waiting = client.complete(uri, start);
+    const waiting = client.complete(uri, end);
     loadGate.open();
     assert.equal((await waiting).length, 1);
     assert.equal(addon.loads.length, 1);
@@ -236,24 +325,24 @@ describe('server', () => {
     const { client, addon } = await session({ answerGate: gate() });
     await client.open(uri, 'a');
     const source = new CancellationTokenSource();
-    const request = client.complete(uri, start, { token: source.token });
+    const request = client.complete(uri, end, { token: source.token });
     await client.until(() => client.statuses.at(-1)?.state === 'generating');
     source.cancel();
     await assert.rejects(request, isCancelled);
+    await client.until(() => client.statuses.at(-1)?.state === 'ready');
     assert.equal(addon.engines[0]?.aborted, 1);
-    assert.equal(client.statuses.at(-1)?.state, 'ready');
   });
 
   it('lets a newer request for the same document cancel the older, not for another', async () => {
     const answerGate = gate();
     const { client, addon } = await session({ answerGate });
-    await client.open(uri, 'a');
+    await client.open(uri, 'a.');
     await client.open('file:///other.ts', 'b');
-    const other = client.complete('file:///other.ts', start);
-    const older = client.complete(uri, start);
+    const other = client.complete('file:///other.ts', end);
+    const older = client.complete(uri, end);
     older.catch(() => undefined);
     await client.until(() => client.statuses.at(-1)?.state === 'generating');
-    const newer = client.complete(uri, start);
+    const newer = client.complete(uri, { line: 0, character: 2 });
     await assert.rejects(older, isCancelled);
     answerGate.open();
     assert.equal((await newer).length, 1);
@@ -264,7 +353,7 @@ describe('server', () => {
   it('gives up the completion of a document that is closed', async () => {
     const { client } = await session({ answerGate: gate() });
     await client.open(uri, 'a');
-    const request = client.complete(uri, start);
+    const request = client.complete(uri, end);
     await client.until(() => client.statuses.at(-1)?.state === 'generating');
     await client.close(uri);
     await assert.rejects(request, isCancelled);
@@ -291,22 +380,22 @@ describe('server', () => {
   it('is off while sightline.enable is false', async () => {
     const { client, addon } = await session({}, { enable: false });
     await client.open(uri, 'a');
-    assert.deepEqual(await client.complete(uri, start), []);
+    assert.deepEqual(await client.complete(uri, end), []);
     assert.equal(addon.loads.length, 0);
     await client.configure({ enable: true });
-    assert.equal((await client.complete(uri, start)).length, 1);
+    assert.equal((await client.complete(uri, end)).length, 1);
   });
 
   it('loads again when a setting that matters changes, and only then', async () => {
     const { client, addon } = await session();
     await client.open(uri, 'a');
-    await client.complete(uri, start);
+    await client.complete(uri, end);
     await client.configure({ completion: { maxTokens: 3 } });
-    await client.complete(uri, start);
+    await client.complete(uri, end);
     assert.equal(addon.loads.length, 1);
     assert.equal(addon.engines[0]?.requests.at(-1)?.maxTokens, 3);
     await client.configure({ cache: { policy: 'full' } });
-    await client.complete(uri, start);
+    await client.complete(uri, end);
     assert.equal(addon.loads.length, 2);
     assert.deepEqual(addon.loads[1]?.cache, { policy: 'full' });
     assert.equal(client.stats.at(-1)?.policy, 'full');
@@ -316,7 +405,7 @@ describe('server', () => {
     const { client, addon } = await session({}, { threads: 'many', wndow: 1 });
     await client.configure({ threads: 'many', wndow: 1 });
     await client.open(uri, 'a');
-    assert.equal((await client.complete(uri, start)).length, 1);
+    assert.equal((await client.complete(uri, end)).length, 1);
     assert.equal(addon.loads[0]?.threads, 0);
     assert.equal(client.shown.length, 2);
     assert.equal(
@@ -331,7 +420,7 @@ describe('server', () => {
       loadError: new FakeError('MODEL_INVALID', '/m.gguf is truncated. Download it again.'),
     });
     await client.open(uri, 'a');
-    for (let i = 0; i < 3; i++) assert.deepEqual(await client.complete(uri, start), []);
+    for (let i = 0; i < 3; i++) assert.deepEqual(await client.complete(uri, end), []);
     assert.deepEqual(client.statuses.at(-1), {
       state: 'error',
       message: '/m.gguf is truncated. Download it again. [MODEL_INVALID]',
@@ -355,11 +444,45 @@ describe('server', () => {
   it('tells a failed completion in the status and recovers', async () => {
     const { client, addon } = await session({ completeError: new FakeError('OUT_OF_MEMORY') });
     await client.open(uri, 'a');
-    assert.deepEqual(await client.complete(uri, start), []);
+    assert.deepEqual(await client.complete(uri, end), []);
     assert.equal(client.statuses.at(-1)?.state, 'error');
     addon.options = {};
-    assert.equal((await client.complete(uri, start)).length, 1);
+    assert.equal((await client.complete(uri, end)).length, 1);
     assert.equal(client.statuses.at(-1)?.state, 'ready');
+  });
+
+  it('shares the bound on memory with the other windows', async () => {
+    const windowsFolder = path.join(folderWith({}), 'windows');
+    const addon = new FakeAddon();
+    const client = connect(() => succeed(addon.loaded), { windowsFolder });
+    await client.initialize({ cache: { budgetMiB: 100 } });
+    await client.open(uri, 'a');
+    await client.complete(uri, end);
+    const other = new Windows(windowsFolder, () => undefined, 'other');
+    await other.join();
+    await client.until(() => / 50 MiB of cache beside 1 other window$/.test(last()));
+    other.leave();
+    await client.until(() => !/beside/.test(last()));
+    const budgets = addon.engines[0]?.budgets.map((bytes) => bytes / 2 ** 20);
+    assert.deepEqual(budgets, [100, 50, 100]);
+    await client.connection.sendRequest('shutdown');
+    function last(): string {
+      return client.statuses.at(-1)?.message ?? '';
+    }
+  });
+
+  it('does with less of the files where there is no memory for a prompt', async () => {
+    const { client, addon } = await session({}, undefined, 1);
+    await client.open('file:///other.ts', 'x'.repeat(400));
+    await client.open(uri, 'a');
+    await client.complete(uri, end);
+    await client.until(() => client.stats.at(-1)?.inSight?.files.length === 1);
+    addon.options = { mostTokens: 300 };
+    await client.insert(uri, 2, end, '.');
+    assert.equal((await client.complete(uri, { line: 0, character: 2 })).length, 1);
+    assert.equal(client.statuses.at(-1)?.state, 'ready');
+    const { tokens } = client.stats.at(-1)?.inSight?.files[0] ?? {};
+    assert.ok(tokens !== undefined && tokens > 100 && tokens < 300, String(tokens));
   });
 
   it('warns that a model without markers sees only the prefix', async () => {
@@ -374,25 +497,24 @@ describe('server', () => {
   it('says why a binary document gets no completion', async () => {
     const { client } = await session();
     await client.open(uri, 'a\0b');
-    assert.deepEqual(await client.complete(uri, start), []);
+    assert.deepEqual(await client.complete(uri, end), []);
     assert.equal(client.statuses.at(-1)?.state, 'warning');
     assert.match(client.statuses.at(-1)?.message ?? '', /my file\.ts holds NUL characters/);
     await client.insert(uri, 2, start, 'x');
     await client.open('file:///text.ts', 'a');
-    await client.complete('file:///text.ts', start);
+    await client.complete('file:///text.ts', end);
     assert.equal(client.statuses.at(-1)?.state, 'ready');
   });
 
   it('answers nothing for an empty offer', async () => {
     const { client } = await session({ answer: ['\n  \n'] });
     await client.open(uri, 'a');
-    assert.deepEqual(await client.complete(uri, start), []);
+    assert.deepEqual(await client.complete(uri, end), []);
   });
 
   it('installs the GPU runtime with progress, and can be stopped', async () => {
-    const client = connect(
-      () => succeed(new FakeAddon().loaded),
-      (onProgress, signal) =>
+    const client = connect(() => succeed(new FakeAddon().loaded), {
+      installRuntime: (onProgress, signal) =>
         new Promise((resolve) => {
           onProgress(0.25);
           onProgress(0.2501);
@@ -401,7 +523,7 @@ describe('server', () => {
             resolve(fail({ code: 'ABORTED', message: 'The installation was cancelled.' }));
           });
         }),
-    );
+    });
     await client.initialize();
     const seen: unknown[] = [];
     const source = new CancellationTokenSource();
@@ -442,7 +564,7 @@ describe('server', () => {
     const report = async (fake: FakeOptions, settings?: unknown): Promise<string> => {
       const { client } = await session(fake, settings);
       await client.open(uri, 'a');
-      await client.complete(uri, start);
+      await client.complete(uri, end);
       return client.connection.sendRequest(DiagnoseRequest);
     };
     const text = await report({ gpu, info: { gpu, gpuLayers: 1 } });
@@ -462,7 +584,7 @@ describe('server', () => {
   it('frees the model at shutdown', async () => {
     const { client, addon } = await session();
     await client.open(uri, 'a');
-    await client.complete(uri, start);
+    await client.complete(uri, end);
     await client.connection.sendRequest('shutdown');
     assert.equal(addon.engines[0]?.closed, true);
   });

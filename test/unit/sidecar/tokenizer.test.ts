@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { cutAtLines, Tokenizer } from '../../../sidecar/engine/tokenizer.ts';
-import { FakeAddon, FakeEngine, type FakeOptions } from '../support/fakeAddon.ts';
+import { FakeAddon, FakeEngine, loadFake, type FakeOptions } from '../support/fakeAddon.ts';
 
 const source = Array.from({ length: 400 }, (_, i) => `const value${i} = ${i};\n\n  // note\n`).join(
   '',
@@ -50,5 +50,23 @@ describe('Tokenizer', () => {
     const native = engine({ spaceBefore: true });
     const tokenizer = await Tokenizer.create(native);
     assert.deepEqual(await tokenizer.tokenize(source), await native.tokenize(source));
+  });
+
+  it('takes the parts of a character off at a cut, and nothing else', async () => {
+    const { model } = await loadFake();
+    const { tokenizer } = model;
+    const tokens = await tokenizer.tokenize('a中😀b\uFFFD');
+    const cut = async (from: number, to: number, start: boolean, end: boolean): Promise<string> => {
+      const whole = await tokenizer.wholeCharacters(tokens.subarray(from, to), { start, end });
+      return model.native.detokenize(whole);
+    };
+    assert.equal(await cut(0, tokens.length, false, false), 'a中😀b\uFFFD');
+    assert.equal(await cut(2, 9, true, false), '😀b');
+    assert.equal(await cut(3, 9, true, false), '😀b');
+    assert.equal(await cut(5, 9, true, false), 'b');
+    assert.equal(await cut(0, 7, false, true), 'a中');
+    assert.equal(await cut(0, 5, false, true), 'a中');
+    assert.equal(await cut(2, 7, true, true), '');
+    assert.equal(await cut(1, 8, true, true), '中😀');
   });
 });

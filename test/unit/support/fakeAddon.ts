@@ -1,10 +1,12 @@
 import assert from 'node:assert/strict';
+import { readFile, writeFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import type {
   Addon,
   AddonErrorCode,
   CacheStats,
   CompleteEvent,
+  CompleteJob,
   CompleteRequest,
   CompleteResult,
   Job,
@@ -94,6 +96,12 @@ export interface FakeOptions {
   /** What the machine has. */
   readonly gpu?: Gpu;
   readonly completeError?: FakeError;
+  /** Longer prompts exhaust the cache. */
+  readonly mostTokens?: number;
+  readonly saveError?: FakeError;
+  readonly restoreError?: FakeError;
+  /** Every restore waits for it. */
+  readonly restoreGate?: Gate;
   /** In place of what the cache says of itself; `check` only where one is asked for. */
   readonly stats?: Partial<CacheStats>;
   /** As SentencePiece does: a token before every text. */
@@ -140,11 +148,18 @@ export class FakeAddon implements Addon {
 export class FakeEngine implements NativeEngine {
   readonly info: ModelInfo;
   readonly requests: CompleteRequest[] = [];
+  /** Tokens of each request that were in the cache. */
+  readonly reused: number[] = [];
   readonly tokenized: string[] = [];
+  readonly budgets: number[] = [];
   readonly #addon: FakeAddon;
   readonly #selfCheck: boolean;
   #cached: Int32Array = new Int32Array();
   #generated = 0;
+  #turn: Promise<unknown> = Promise.resolve();
+  /** Paths of session files. */
+  readonly saved: string[] = [];
+  readonly restored: string[] = [];
   closed = false;
   aborted = 0;
 
@@ -184,30 +199,44 @@ export class FakeEngine implements NativeEngine {
     return Promise.resolve(Buffer.from(tokens.filter((token) => token < 256)).toString());
   }
 
-  complete(request: CompleteRequest, onEvent: (event: CompleteEvent) => void): Job<CompleteResult> {
+  complete(request: CompleteRequest, onEvent: (event: CompleteEvent) => void): CompleteJob {
     this.requests.push(request);
-    const { answer = ['answer'], answerGate, completeError } = this.#addon.options;
+    const {
+      answer = ['answer'],
+      answerGate,
+      completeError,
+      mostTokens = Infinity,
+    } = this.#addon.options;
+    const finishing = gate();
+    let finished = false;
     const running = job(async (aborted): Promise<CompleteResult> => {
       await Promise.resolve();
       if (completeError !== undefined) throw completeError;
+      if (request.tokens.length > mostTokens) throw new FakeError('CACHE_EXHAUSTED');
       const reusedTokens = commonPrefix(this.#cached, request.tokens);
+      this.reused.push(reusedTokens);
       this.#cached = request.tokens;
       this.#generated = 0;
       const total = request.tokens.length;
       onEvent({ kind: 'prefill', done: total - reusedTokens, total: total - reusedTokens });
-      const told = request.maxTokens === 0 ? [] : answer;
-      for (const text of told) {
+      const told: string[] = [];
+      for (const text of request.maxTokens === 0 ? [] : answer) {
+        if (finished) break;
+        told.push(text);
         this.#generated += Buffer.byteLength(text);
         onEvent({ kind: 'text', text });
-        if (answerGate !== undefined) await Promise.race([answerGate.opened, aborted]);
+        if (answerGate !== undefined)
+          await Promise.race([answerGate.opened, finishing.opened, aborted]);
       }
       const text = told.join('');
       return {
         text,
         tokens: Int32Array.from(Buffer.from(text)),
-        finish: 'end',
+        finish: finished ? 'stopped' : 'end',
         reusedTokens,
         prefilledTokens: total - reusedTokens,
+        draftedTokens: 0,
+        acceptedTokens: 0,
         prefillSeconds: 0.25,
         decodeSeconds: 0.5,
       };
@@ -218,23 +247,65 @@ export class FakeEngine implements NativeEngine {
         this.aborted++;
         running.abort();
       },
+      finish: () => {
+        finished = true;
+        finishing.open();
+      },
     };
+  }
+
+  setCacheBudget(bytes: number): Promise<void> {
+    this.budgets.push(bytes);
+    return Promise.resolve();
   }
 
   evaluate(): Job<Float32Array> {
     throw new Error('not used by the sidecar');
   }
 
-  truncate(): Promise<number> {
-    throw new Error('not used by the sidecar');
+  truncate(tokens: number): Promise<number> {
+    return this.#queued(() => {
+      this.#cached = this.#cached.subarray(0, tokens);
+      this.#generated = 0;
+      return Promise.resolve(this.#cached.length);
+    });
   }
 
-  saveSession(): Promise<Session> {
-    throw new Error('not used by the sidecar');
+  saveSession(path: string): Promise<Session> {
+    return this.#queued(async () => {
+      const { saveError } = this.#addon.options;
+      this.saved.push(path);
+      if (saveError !== undefined) throw saveError;
+      await writeFile(path, JSON.stringify([...this.#cached]), { mode: 0o600 });
+      return this.#session;
+    });
   }
 
-  restoreSession(): Promise<Session> {
-    throw new Error('not used by the sidecar');
+  restoreSession(path: string): Promise<Session> {
+    return this.#queued(async () => {
+      const { restoreError, restoreGate } = this.#addon.options;
+      this.restored.push(path);
+      await restoreGate?.opened;
+      if (restoreError !== undefined) throw restoreError;
+      this.#cached = new Int32Array();
+      try {
+        this.#cached = Int32Array.from(JSON.parse(await readFile(path, 'utf8')) as number[]);
+      } catch {
+        throw new FakeError('SESSION_INVALID');
+      }
+      return this.#session;
+    });
+  }
+
+  get #session(): Session {
+    return { tokens: this.#cached.length, bytes: this.#cached.length * 8 };
+  }
+
+  /** One call after the other, as on the engine's thread. */
+  #queued<T>(run: () => Promise<T>): Promise<T> {
+    const outcome = this.#turn.then(run);
+    this.#turn = outcome.catch(() => undefined);
+    return outcome;
   }
 
   stats(): CacheStats {

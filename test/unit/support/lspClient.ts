@@ -22,11 +22,14 @@ import {
   type Range,
   type ProtocolConnection,
   type SelectedCompletionInfo,
+  type WorkspaceFolder,
 } from 'vscode-languageserver/node';
 import {
   CacheStatsNotification,
+  DefinitionsRequest,
   StatusNotification,
   type CacheStats,
+  type Definition,
   type SidecarStatus,
 } from '../../../sidecar/protocol.ts';
 
@@ -38,6 +41,8 @@ export class LspClient {
   readonly shown: string[] = [];
   readonly log: string[] = [];
   readonly progress: string[] = [];
+  /** What this editor knows of definitions; undefined: it never answers. */
+  definitions: readonly Definition[] | undefined = [];
   #waiting: (() => void)[] = [];
 
   constructor(input: Readable, output: Writable) {
@@ -66,17 +71,27 @@ export class LspClient {
         keep(this.progress, kind);
       });
     });
+    this.connection.onRequest(
+      DefinitionsRequest,
+      () => this.definitions ?? new Promise<never>(() => undefined),
+    );
     this.connection.onError(() => undefined);
     this.connection.listen();
   }
 
-  async initialize(initializationOptions?: unknown): Promise<InitializeResult> {
+  async initialize(
+    initializationOptions?: unknown,
+    workspaceFolders: readonly WorkspaceFolder[] = [],
+  ): Promise<InitializeResult> {
     const result = await this.connection.sendRequest<InitializeResult>(InitializeRequest.method, {
       processId: null,
       rootUri: null,
+      workspaceFolders,
       capabilities: {
         textDocument: { inlineCompletion: {} },
         window: { workDoneProgress: true },
+        workspace: { workspaceFolders: true },
+        experimental: { sightline: { definitions: true } },
       },
       initializationOptions,
     });

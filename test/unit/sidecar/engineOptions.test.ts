@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { engineOptionsOf } from '../../../sidecar/service.ts';
+import { engineOptionsOf } from '../../../sidecar/engineOptions.ts';
 import { parseSettings } from '../../../sidecar/settings.ts';
 
 const optionsFor = (cache: unknown) =>
