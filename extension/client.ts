@@ -3,8 +3,11 @@ import {
   LanguageClient,
   RevealOutputChannelOn,
   type ErrorHandler,
+  type StaticFeature,
 } from 'vscode-languageclient/node';
+import { DefinitionsRequest } from '../sidecar/protocol.ts';
 import { isEnabledFor, sidecarSettings } from './config.ts';
+import { findDefinitions } from './definitions.ts';
 import type { SidecarProcess } from './sidecarProcess.ts';
 
 /** Where files shown in an editor come from; the output view, search and input boxes are not among them. */
@@ -24,13 +27,23 @@ class QuietClient extends LanguageClient {
   }
 }
 
+/** Tells the sidecar that it may ask for definitions. */
+const announceDefinitions: StaticFeature = {
+  fillClientCapabilities: (capabilities) => {
+    capabilities.experimental = { sightline: { definitions: true } };
+  },
+  initialize: () => undefined,
+  getState: () => ({ kind: 'static' }),
+  clear: () => undefined,
+};
+
 /** The language client of Sightline. `start` is called for every run of the sidecar. */
 export function createClient(
   start: () => SidecarProcess,
   errorHandler: ErrorHandler,
   outputChannel: LogOutputChannel,
 ): LanguageClient {
-  return new QuietClient('sightline', 'Sightline', () => Promise.resolve(start().child), {
+  const client = new QuietClient('sightline', 'Sightline', () => Promise.resolve(start().child), {
     documentSelector: schemes.map((scheme) => ({ scheme })),
     initializationOptions: sidecarSettings,
     outputChannel,
@@ -47,4 +60,7 @@ export function createClient(
         isEnabledFor(document) ? next(document, position, context, token) : undefined,
     },
   });
+  client.registerFeature(announceDefinitions);
+  client.onRequest(DefinitionsRequest, findDefinitions);
+  return client;
 }

@@ -28,15 +28,18 @@ import {
   DiagnoseRequest,
   InstallGpuRuntimeRequest,
   StatusNotification,
+  ViewNotification,
   type CacheStats,
   type SidecarStatus,
 } from '../sidecar/protocol.ts';
 import { createClient } from './client.ts';
 import { sidecarSettings } from './config.ts';
 import { Pages } from './pages.ts';
+import { registerPins } from './pins.ts';
 import { RestartBudget } from './restarts.ts';
 import { startSidecar, type SidecarProcess } from './sidecarProcess.ts';
 import { statusView, type Status } from './statusView.ts';
+import { onDidView } from './views.ts';
 
 /** What other extensions and tests see of Sightline. */
 export interface Api {
@@ -98,6 +101,11 @@ export class Ctx {
       this.#item,
       this.#pages,
       ...this.#registerCommands(),
+      ...registerPins(),
+      onDidView((uri, firstLine, lastLine) => {
+        if (this.#client.state !== State.Running) return;
+        void this.#client.sendNotification(ViewNotification, { uri, firstLine, lastLine });
+      }),
       workspace.onDidChangeConfiguration((event) => {
         if (event.affectsConfiguration('sightline')) void this.#sendSettings();
       }),

@@ -1,4 +1,11 @@
-import type { CacheCheck, CacheStats, ContextInSight, SidecarStatus } from '../sidecar/protocol.ts';
+import type {
+  CacheCheck,
+  CacheStats,
+  ContextInSight,
+  FileLeftOut,
+  FileSource,
+  SidecarStatus,
+} from '../sidecar/protocol.ts';
 
 /** What the sidecar is doing, or that there is none. */
 export type Status = SidecarStatus | { readonly state: 'stopped'; readonly message: string };
@@ -75,7 +82,9 @@ function details(stats: CacheStats): string[] {
     ].join('\n'),
     `${formatRatio(stats)} smaller than FP16 · ${formatCount(stats.tokens)} of ${formatCount(stats.contextTokens)} tokens of context in use`,
     ...losses(stats),
-    ...(stats.inSight === undefined ? [] : [escapeMarkdown(describeSight(stats.inSight))]),
+    ...(stats.inSight === undefined
+      ? []
+      : [describeSight(stats.inSight), ...describeLeftOut(stats.inSight)].map(escapeMarkdown)),
     ...(speeds.length === 0 ? [] : [speeds.join(' · ')]),
   ];
 }
@@ -110,12 +119,44 @@ function describeCheck({ asked, tier, divergence, bound }: CacheCheck): string {
 export function describeSight(sight: ContextInSight): string {
   const others = sight.files.filter(({ uri }) => uri !== sight.uri);
   if (others.length === 0) return describeDocument(sight);
-  const files = others.map(({ uri, tokens, documentTokens }) =>
-    tokens < documentTokens
-      ? `${fileName(uri)} (${formatCount(tokens)} of ${formatCount(documentTokens)})`
-      : `${fileName(uri)} (${formatCount(tokens)})`,
-  );
+  const files = others.map(({ uri, source, tokens, documentTokens }) => {
+    const whole = tokens < documentTokens ? ` of ${formatCount(documentTokens)}` : '';
+    return `${fileName(uri)} (${formatCount(tokens)}${whole}${sourceNames[source]})`;
+  });
   return `${describeDocument(sight)}; also ${files.join(', ')}`;
+}
+
+const sourceNames: Readonly<Record<FileSource, string>> = {
+  open: '',
+  pinned: ', pinned',
+  definition: ', defines names here',
+  import: ', imported',
+};
+
+const reasons: Readonly<Record<FileLeftOut['reason'], string>> = {
+  room: 'no room',
+  duplicate: 'nearly the same as another',
+  ignored: 'ignored',
+  secret: 'may hold secrets',
+  binary: 'binary',
+  size: 'too large',
+  missing: 'cannot be read',
+  outside: 'outside the workspace',
+};
+
+/** The most files that are named of those left out. */
+const namedLeftOut = 4;
+
+/** "3 of 9 files in sight. Left out: b.ts (no room), ..., 2 more" */
+function describeLeftOut({ uri, files, leftOut }: ContextInSight): string[] {
+  if (leftOut.length === 0) return [];
+  const seen = new Set([uri, ...files.map((file) => file.uri)]).size;
+  const named = leftOut
+    .slice(0, namedLeftOut)
+    .map((file) => `${fileName(file.uri)} (${reasons[file.reason]})`);
+  const rest = leftOut.length > namedLeftOut ? [`${leftOut.length - namedLeftOut} more`] : [];
+  const all = seen + leftOut.length;
+  return [`${seen} of ${all} files in sight. Left out: ${[...named, ...rest].join(', ')}`];
 }
 
 function describeDocument(sight: ContextInSight): string {

@@ -50,6 +50,59 @@ describe('inline completion', () => {
     assert(added.length > 0);
   });
 
+  it('is accepted word by word, and the rest at once', async () => {
+    const whole = await completeHere(await openText(source));
+    await closeEditors();
+    const editor = await openText(source);
+    const { document } = editor;
+    while (document.getText() === source) {
+      await vscode.commands.executeCommand('editor.action.inlineSuggest.trigger');
+      await vscode.commands.executeCommand('editor.action.inlineSuggest.acceptNextWord');
+    }
+    const word = document.getText().slice(source.length);
+    assert(word.length < whole.length && whole.startsWith(word), JSON.stringify([word, whole]));
+    const rest = await completeHere(editor);
+    assert.equal(word + rest, whole);
+  });
+
+  it('works beside another version of a file', async () => {
+    const left = await vscode.workspace.openTextDocument({ content: 'const before = 1;\n' });
+    const right = await vscode.workspace.openTextDocument({
+      language: 'typescript',
+      content: source,
+    });
+    await vscode.commands.executeCommand('vscode.diff', left.uri, right.uri);
+    const editor = await until('the right side', () => {
+      const active = vscode.window.activeTextEditor;
+      return active?.document === right ? active : undefined;
+    });
+    const end = right.positionAt(source.length);
+    editor.selection = new vscode.Selection(end, end);
+    assert((await completeHere(editor)).length > 0);
+  });
+
+  it('works in the cell of a notebook', async () => {
+    const cell = new vscode.NotebookCellData(
+      vscode.NotebookCellKind.Code,
+      'def total(values):\n    result = 0\n    for value in',
+      'python',
+    );
+    const notebook = await vscode.workspace.openNotebookDocument(
+      'jupyter-notebook',
+      new vscode.NotebookData([cell]),
+    );
+    await vscode.window.showNotebookDocument(notebook);
+    await vscode.commands.executeCommand('notebook.cell.edit');
+    const editor = await until('the editor of the cell', () => {
+      const active = vscode.window.activeTextEditor;
+      return active?.document.uri.scheme === 'vscode-notebook-cell' ? active : undefined;
+    });
+    const end = editor.document.positionAt(editor.document.getText().length);
+    editor.selection = new vscode.Selection(end, end);
+    assert((await completeHere(editor)).length > 0);
+    assert.equal(api.stats()?.inSight?.uri, editor.document.uri.toString());
+  });
+
   it('reports what the cache holds and what was in sight', async () => {
     const editor = await openText(source);
     await completeHere(editor);

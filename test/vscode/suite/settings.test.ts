@@ -47,6 +47,7 @@ describe('settings', () => {
       'sightline.completion.maxTokens': 'many',
       'sightline.threads': -4,
       'sightline.cache.window': null,
+      'sightline.context.pinned': 'all',
     });
     await until('the change', () => (setting('noSuchSetting') === undefined ? undefined : true));
     const added = await completeHere(await openText(source));
