@@ -8,10 +8,12 @@ import { markersOf, promptFrame } from '../sidecar/completion/fim.ts';
 import { fileHead, startOf } from '../sidecar/context/head.ts';
 import { settle } from '../sidecar/context/settle.ts';
 import { StableContext, type StablePrefix } from '../sidecar/context/stable.ts';
+import { grammarsFolder } from '../sidecar/engine/load.ts';
 import type { LoadedModel } from '../sidecar/engine/engine.ts';
 import { greedy } from '../sidecar/engine/sampling.ts';
 import { Tokenizer } from '../sidecar/engine/tokenizer.ts';
 import { joinTokens } from '../sidecar/engine/tokens.ts';
+import { Grammars } from '../sidecar/syntax/parser.ts';
 import { bundledModel } from '../test/fixtures/models/generate.ts';
 import { uniformStream } from '../test/fixtures/models/weights.ts';
 import { logProbability } from './divergence.ts';
@@ -24,6 +26,9 @@ const never = new AbortController().signal;
 const liveTokens = 512;
 const nearTokens = 1024;
 const maxTokens = 96;
+const grammars = new Grammars(grammarsFolder(), (message) => {
+  throw new Error(message);
+});
 
 /** What one hole came to. */
 interface Score {
@@ -31,6 +36,10 @@ interface Score {
   readonly loss: number;
   readonly exact: number;
   readonly similarity: number;
+  /** That are offered. */
+  readonly lines: number;
+  /** Offered lines, from the first one on, that are what the file has. */
+  readonly right: number;
 }
 
 interface Strategy {
@@ -53,8 +62,10 @@ const modelOf = ({ own }: Options): string => own['model'] ?? bundledModel;
 async function load(modelPath: string, cacheName: string, threads: number): Promise<LoadedModel> {
   const cache = ours.get(cacheName);
   if (cache === undefined) throw new Error(`no cache is called ${cacheName}`);
-  const native = await loadEngine({ modelPath, cache, threads, contextTokens: 0 });
-  return { native, tokenizer: await Tokenizer.create(native), recalledCheck: undefined };
+  const choice = { modelPath, cache, threads, contextTokens: 0 };
+  const native = await loadEngine(choice);
+  const options = { ...choice, cacheBudgetBytes: 0, selfCheck: false };
+  return { options, native, tokenizer: await Tokenizer.create(native), recalledCheck: undefined };
 }
 
 async function stableOf(
@@ -66,7 +77,15 @@ async function stableOf(
   const context = new StableContext(model, room);
   if (files === 'none') return context.prefix;
   const shown = (file: string, text: string): Promise<Awaited<ReturnType<typeof settle>>> =>
-    settle(model, { uri: file, name: path.basename(file), text }, hole.before.length, room);
+    settle(
+      model,
+      {
+        document: { uri: file, name: path.basename(file), text },
+        source: 'open',
+        focus: hole.before.length,
+      },
+      room,
+    );
   const wanted = [await shown(hole.file, hole.before + hole.after)];
   if (files === 'several') {
     const folder = path.dirname(hole.file);
@@ -75,7 +94,7 @@ async function stableOf(
     );
     for (const file of others.slice(0, 2)) wanted.push(await shown(file, readText(file)));
   }
-  await context.fill(wanted, never);
+  await context.fill(wanted, [], never);
   return context.prefix;
 }
 
@@ -90,17 +109,23 @@ async function scoreOf(model: LoadedModel, hole: Hole, { files }: Strategy): Pro
       maxTokens,
       liveTokens: files === 'none' ? nearTokens : liveTokens,
       stable: await stableOf(model, hole, files),
+      grammars,
     },
     never,
   );
   if (!outcome.ok) throw new Error(outcome.error.message);
   const { text } = outcome.value;
   const lines = hole.missing.split('\n').length;
+  const offered = text === '' ? [] : text.split('\n');
+  const file = (hole.missing + hole.after).split('\n');
+  const wrong = offered.findIndex((line, index) => line.trimEnd() !== file[index]?.trimEnd());
   const written = text.split('\n').slice(0, lines).join('\n');
   return {
     loss: await lossOf(model, hole, outcome.value),
     exact: Number(written.trimEnd() === hole.missing.trimEnd()),
     similarity: similarity(written, hole.missing),
+    lines: offered.length,
+    right: wrong < 0 ? offered.length : wrong,
   };
 }
 
@@ -208,6 +233,12 @@ function* rowsOf(
         yield rowOf({ case: caseOf(what), unit: '%', better: 'higher' }, [
           100 * mean(of(name, what)),
         ]);
+      yield rowOf({ case: caseOf('lines'), unit: 'lines', better: 'lower' }, [
+        mean(of(name, 'lines')),
+      ]);
+      yield rowOf({ case: caseOf('right'), unit: 'lines', better: 'higher' }, [
+        mean(of(name, 'right')),
+      ]);
     }
     for (const [a, b] of [
       ['file/full', '1k'],

@@ -1,7 +1,7 @@
 /** Places in real files from which something was taken, for a model to write it anew. */
 import fs from 'node:fs';
 import path from 'node:path';
-import { indentationOf } from '../sidecar/completion/filters/lines.ts';
+import { indentationOf } from '../sidecar/syntax/lines.ts';
 import { uniformStream } from '../test/fixtures/models/weights.ts';
 
 export type HoleKind = 'line' | 'block' | 'function';

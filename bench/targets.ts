@@ -46,6 +46,9 @@ const targets: readonly (readonly [RegExp, Target])[] = [
   [/^typing\/[\w/=-]+\/wasted$/, { must: 10 }],
   [/^typing\/[\w/=-]+\/type-through$/, { must: 10 }],
 
+  [/^lookup\/hot\/decode$/, { must: 0.95 }],
+  [/^lookup\/\w+\/decode$/, { must: 1, goal: 1.3 }],
+
   // At most 1.2 times as long.
   [/^load\/[\w-]+$/, { must: 0.83 }],
 

@@ -3,32 +3,28 @@
  * like llama.vscode's (256 lines before the cursor, 64 after it, nothing else) sees the same keystrokes on an engine of its
  * own.
  */
-import { PassThrough } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
-import {
-  createConnection,
-  StreamMessageReader,
-  StreamMessageWriter,
-} from 'vscode-languageserver/node';
 import { markersOf, promptFrame } from '../sidecar/completion/fim.ts';
 import { fileHead } from '../sidecar/context/head.ts';
 import type { NativeEngine } from '../sidecar/engine/addon.ts';
 import type { LoadedAddon } from '../sidecar/engine/load.ts';
-import { SelfChecks } from '../sidecar/engine/selfChecks.ts';
 import { greedy } from '../sidecar/engine/sampling.ts';
 import { Tokenizer } from '../sidecar/engine/tokenizer.ts';
-import { fail, succeed } from '../sidecar/result.ts';
-import { serve } from '../sidecar/server.ts';
+import { succeed } from '../sidecar/result.ts';
 import { mixedText } from '../test/fixtures/corpus.ts';
 import { bundledModel, modelFile } from '../test/fixtures/models/generate.ts';
-import { longContextModel } from '../test/fixtures/models/specs.ts';
-import { LspClient } from '../test/unit/support/lspClient.ts';
+import { benchmarkModel, longContextModel } from '../test/fixtures/models/specs.ts';
+import { Editor } from '../test/unit/support/editor.ts';
+import { serveInProcess } from '../test/unit/support/inProcess.ts';
+import { withComplete } from '../test/unit/support/watched.ts';
 import { addonHere, loadEngine } from './engine.ts';
 import { progress, rowOf, runBenchmark, type Case, type Options, type Row } from './harness.ts';
 import { quantile } from './statistics.ts';
 
 const maxTokens = 16;
 const idleMs = 500;
+/** Between two keys of someone who types 80 words a minute. */
+const keyMs = 150;
 const baselineName = '256 + 64 lines';
 
 /** One prompt, as the engine saw it. */
@@ -44,109 +40,68 @@ interface Asked {
 
 /** The addon, with all that its engines are asked for written down; `since` is when the editor asked. */
 function recording(addon: LoadedAddon, asked: Asked[], since: () => number): LoadedAddon {
-  const recorded = (native: NativeEngine): NativeEngine => ({
-    info: native.info,
-    tokenize: native.tokenize.bind(native),
-    detokenize: native.detokenize.bind(native),
-    evaluate: native.evaluate.bind(native),
-    truncate: native.truncate.bind(native),
-    stats: native.stats.bind(native),
-    saveSession: native.saveSession.bind(native),
-    restoreSession: native.restoreSession.bind(native),
-    close: native.close.bind(native),
-    complete: (request, onEvent) => {
-      const start = since();
-      let first = Number.NaN;
-      let generated = 0;
-      let prefilled = 0;
-      const job = native.complete(request, (event) => {
-        if (event.kind === 'prefill') prefilled = event.total;
-        else generated++;
-        if (event.kind === 'text' && Number.isNaN(first)) first = performance.now() - start;
-        onEvent(event);
+  return withComplete(addon, (native, request, onEvent) => {
+    const start = since();
+    let first = Number.NaN;
+    let generated = 0;
+    let prefilled = 0;
+    const job = native.complete(request, (event) => {
+      if (event.kind === 'prefill') prefilled = event.total;
+      else generated++;
+      if (event.kind === 'text' && Number.isNaN(first)) first = performance.now() - start;
+      onEvent(event);
+    });
+    if (request.maxTokens === 0) return job;
+    const promptTokens = request.tokens.length;
+    const note = (what: Partial<Asked>): void => {
+      asked.push({
+        promptTokens,
+        reusedTokens: promptTokens - prefilled,
+        prefilledTokens: prefilled,
+        generatedTokens: generated,
+        firstTokenMs: Number.isNaN(first) ? performance.now() - start : first,
+        aborted: false,
+        ...what,
       });
-      if (request.maxTokens === 0) return job;
-      const promptTokens = request.tokens.length;
-      const note = (what: Partial<Asked>): void => {
-        asked.push({
-          promptTokens,
-          reusedTokens: promptTokens - prefilled,
-          prefilledTokens: prefilled,
-          generatedTokens: generated,
-          firstTokenMs: Number.isNaN(first) ? performance.now() - start : first,
-          aborted: false,
-          ...what,
-        });
-      };
-      const result = job.result.then(
-        (done) => {
-          const { reusedTokens, prefilledTokens, tokens } = done;
-          note({ reusedTokens, prefilledTokens, generatedTokens: tokens.length });
-          return done;
-        },
-        (error: unknown) => {
-          note({ aborted: true });
-          throw error;
-        },
-      );
-      return { result, abort: job.abort.bind(job) };
-    },
-  });
-  return {
-    ...addon,
-    addon: {
-      ...addon.addon,
-      load: (options, onProgress) => {
-        const job = addon.addon.load(options, onProgress);
-        return { result: job.result.then(recorded), abort: job.abort.bind(job) };
+    };
+    const result = job.result.then(
+      (done) => {
+        const { reusedTokens, prefilledTokens, tokens } = done;
+        note({ reusedTokens, prefilledTokens, generatedTokens: tokens.length });
+        return done;
       },
-    },
-  };
+      (error: unknown) => {
+        note({ aborted: true });
+        throw error;
+      },
+    );
+    return { result, abort: job.abort.bind(job), finish: job.finish.bind(job) };
+  });
 }
 
-/** An editor with one cursor, on the language server. */
-class Editor {
-  readonly client: LspClient;
-  readonly asked: Asked[] = [];
-  readonly #texts = new Map<string, string>();
+/** An editor, with all that it makes the engine do written down. */
+class RecordedEditor extends Editor {
+  readonly asked: Asked[];
   readonly #close: () => Promise<void>;
-  #version = 1;
   #since = 0;
-  uri = '';
-  offset = 0;
 
   constructor(modelPath: string) {
-    const toServer = new PassThrough();
-    const toClient = new PassThrough();
-    const connection = createConnection(
-      new StreamMessageReader(toServer),
-      new StreamMessageWriter(toClient),
-    );
-    const addon = recording(addonHere(), this.asked, () => this.#since);
-    const service = serve(connection, {
-      version: 'bench',
+    const asked: Asked[] = [];
+    let since = (): number => 0;
+    const addon = recording(addonHere(), asked, () => since());
+    const { client, close } = serveInProcess({
       bundledModel: modelPath,
       loadAddon: () => succeed(addon),
-      installRuntime: () => Promise.resolve(fail({ code: 'GPU_UNAVAILABLE', message: '' })),
-      selfChecks: new SelfChecks('/nowhere'),
       idleMs,
     });
-    connection.listen();
-    this.client = new LspClient(toClient, toServer);
-    this.#close = () => service.close();
+    super(client);
+    this.asked = asked;
+    this.#close = close;
+    since = () => this.#since;
   }
 
-  close(): Promise<void> {
+  end(): Promise<void> {
     return this.#close();
-  }
-
-  get text(): string {
-    return this.#texts.get(this.uri) ?? '';
-  }
-
-  async open(uri: string, text: string): Promise<void> {
-    this.#texts.set(uri, text);
-    await this.client.open(uri, text);
   }
 
   /** Resolves once a file is in the cache as a whole. */
@@ -159,36 +114,11 @@ class Editor {
     while (!isWhole()) await sleep(idleMs);
   }
 
-  go(uri: string, offset: number): void {
-    this.uri = uri;
-    this.offset = offset;
-  }
-
-  /** Replaces the `count` characters before the cursor. */
-  async replace(count: number, text: string): Promise<void> {
-    const start = this.#position(this.offset - count);
-    const end = this.#position(this.offset);
-    const before = this.text;
-    this.#texts.set(
-      this.uri,
-      before.slice(0, this.offset - count) + text + before.slice(this.offset),
-    );
-    this.offset += text.length - count;
-    await this.client.change(this.uri, ++this.#version, { start, end }, text);
-  }
-
   /** What is offered at the cursor, and after how many milliseconds. */
-  async ask(): Promise<{ readonly text: string; readonly ms: number }> {
+  async timed(): Promise<{ readonly text: string; readonly ms: number }> {
     this.#since = performance.now();
-    const items = await this.client.complete(this.uri, this.#position(this.offset));
-    const ms = performance.now() - this.#since;
-    const [item] = items;
-    return { text: typeof item?.insertText === 'string' ? item.insertText : '', ms };
-  }
-
-  #position(offset: number): { line: number; character: number } {
-    const lines = this.text.slice(0, offset).split('\n');
-    return { line: lines.length - 1, character: lines.at(-1)?.length ?? 0 };
+    const text = await this.ask();
+    return { text, ms: performance.now() - this.#since };
   }
 }
 
@@ -264,7 +194,7 @@ interface Place {
 
 /** Keystrokes in the middle of a file, a paste and its undoing, a jump, and another file. */
 async function* sessionRows(place: Place, keys: number, threads: number): AsyncGenerator<Row> {
-  const editor = new Editor(place.modelPath);
+  const editor = new RecordedEditor(place.modelPath);
   const other = await LinesAround.load(place.modelPath, threads);
   try {
     await editor.client.initialize({
@@ -279,12 +209,12 @@ async function* sessionRows(place: Place, keys: number, threads: number): AsyncG
     await editor.open(main, text);
     editor.go(main, lineEndAt(text, 0.4));
     progress(`${place.name}: a file of ${text.length} characters`);
-    await editor.ask();
+    await editor.timed();
     await editor.settled(main);
     editor.asked.length = 0;
 
     const both = async (): Promise<void> => {
-      await editor.ask();
+      await editor.timed();
       await other.ask(editor.text, editor.offset);
     };
     const write = async (text: string): Promise<void> => {
@@ -298,11 +228,11 @@ async function* sessionRows(place: Place, keys: number, threads: number): AsyncG
     await both();
     await editor.replace(pasted.length, '');
     await both();
-    editor.go(main, lineEndAt(editor.text, 0.8));
+    editor.go(main, lineEndAt(editor.textOf(main), 0.8));
     await write(typed.slice(0, Math.ceil(keys / 3)));
     editor.go(second, lineEndAt(secondText, 0.5));
     await write(typed.slice(0, Math.ceil(keys / 3)));
-    editor.go(main, lineEndAt(editor.text, 0.4));
+    editor.go(main, lineEndAt(editor.textOf(main), 0.4));
     await write(typed.slice(0, Math.ceil(keys / 3)));
 
     const caseOf = (what: string): string => `typing/${place.name}/${what}`;
@@ -354,41 +284,55 @@ async function* sessionRows(place: Place, keys: number, threads: number): AsyncG
       ],
       theirs(({ promptTokens }) => promptTokens, 0.5),
     );
-    yield* fastRows(editor, caseOf, keys);
+    yield* fastRows(editor, caseOf, keys, 30);
   } finally {
-    await editor.close();
+    await editor.end();
     await other.close();
   }
 }
 
-/** Keys that come faster than answers, and keys that write what is offered. */
+/** Keys in the rhythm of someone who types, then keys that write what is offered. */
 async function* fastRows(
-  editor: Editor,
+  editor: RecordedEditor,
   caseOf: (what: string) => string,
   keys: number,
+  interval: number,
 ): AsyncGenerator<Row> {
   editor.asked.length = 0;
   const waiting: Promise<unknown>[] = [];
-  for (const character of typed.slice(0, keys)) {
+  let answered = 0;
+  for (let index = 0; index < keys; index++) {
+    const character = typed.charAt(index % typed.length);
     await editor.replace(0, character);
-    waiting.push(editor.ask().catch(() => undefined));
-    await sleep(30);
+    const request = editor.timed().then(
+      () => answered++,
+      () => undefined,
+    );
+    waiting.push(request);
+    // As people do, between two words and to think.
+    const pause = character === ' ' ? 2 : character === '\n' || index % 20 === 19 ? 8 : 1;
+    await sleep(pause * interval);
   }
   await Promise.all(waiting);
-  const generated = editor.asked.reduce((sum, one) => sum + one.generatedTokens, 0);
-  const wasted = editor.asked
-    .filter(({ aborted }) => aborted)
-    .reduce((sum, one) => sum + one.generatedTokens, 0);
-  const prompts = editor.asked.reduce((sum, one) => sum + one.prefilledTokens, 0);
-  const share = (100 * wasted) / Math.max(1, generated + prompts);
+  const tokensOf = ({ prefilledTokens, generatedTokens }: Asked): number =>
+    prefilledTokens + generatedTokens;
+  const sum = (all: readonly Asked[]): number =>
+    all.reduce((total, one) => total + tokensOf(one), 0);
+  const aborted = editor.asked.filter((one) => one.aborted);
+  const share = (100 * sum(aborted)) / Math.max(1, sum(editor.asked));
+  const asked = (100 * editor.asked.length) / keys;
   yield rowOf({ case: caseOf('wasted'), unit: '% of tokens', better: 'lower' }, [share]);
+  yield rowOf({ case: caseOf('asked'), unit: '% of keys', better: 'lower' }, [asked]);
+  yield rowOf({ case: caseOf('answered'), unit: '% of keys', better: 'higher' }, [
+    (100 * answered) / keys,
+  ]);
 
   const through: number[] = [];
   for (let round = 0; round < keys && through.length < keys; round++) {
-    const { text } = await editor.ask();
+    const { text } = await editor.timed();
     for (const character of text.slice(0, -1)) {
       await editor.replace(0, character);
-      through.push((await editor.ask()).ms);
+      through.push((await editor.timed()).ms);
     }
     await editor.replace(0, '\n');
   }
@@ -396,6 +340,28 @@ async function* fastRows(
     yield rowOf({ case: caseOf('type-through'), unit: 'ms', better: 'lower' }, [
       quantile(through, 0.9),
     ]);
+}
+
+/** The same keys at a model that answers more slowly than anyone types. */
+async function* slowRows(keys: number, threads: number): AsyncGenerator<Row> {
+  const editor = new RecordedEditor(modelFile(benchmarkModel));
+  try {
+    await editor.client.initialize({
+      threads,
+      model: { contextTokens: 4096 },
+      completion: { maxTokens },
+      cache: { selfCheck: false },
+    });
+    const [main, text] = ['file:///src/main.ts', mixedText(3000)];
+    await editor.open(main, text);
+    editor.go(main, lineEndAt(text, 0.4));
+    progress(`slow: a file of ${text.length} characters`);
+    await editor.timed();
+    await editor.settled(main);
+    yield* fastRows(editor, (what) => `typing/slow-0.5b/${what}`, keys, keyMs);
+  } finally {
+    await editor.end();
+  }
 }
 
 async function* measure({ quick, threads, selects }: Options): AsyncGenerator<Row> {
@@ -408,10 +374,11 @@ async function* measure({ quick, threads, selects }: Options): AsyncGenerator<Ro
   ];
   for (const place of places.filter(({ name }) => selects(`typing/${name}/`)))
     yield* sessionRows(place, keys, threads);
+  if (selects('typing/slow-0.5b/')) yield* slowRows(keys, threads);
 }
 
 await runBenchmark({
   name: 'typing',
-  model: () => `sightline-tiny-code, ${longContextModel.name}`,
+  model: () => `sightline-tiny-code, ${longContextModel.name}, ${benchmarkModel.name}`,
   measure,
 });
