@@ -15,7 +15,8 @@ import {
 } from './support.ts';
 
 const uri = 'file:///a.ts';
-const start = { line: 0, character: 0 };
+/** Of `let a`. */
+const end = { line: 0, character: 5 };
 const message = (body: string | Buffer): Buffer => {
   const bytes = Buffer.from(body);
   return Buffer.concat([Buffer.from(`Content-Length: ${bytes.length}\r\n\r\n`), bytes]);
@@ -67,14 +68,14 @@ describe('models that cannot be used', () => {
       const path = join(folder, `${name}.gguf`);
       await write(path);
       await client.configure({ ...settings, model: { path } });
-      for (let i = 0; i < 2; i++) assert.deepEqual(await client.complete(uri, start), [], name);
+      for (let i = 0; i < 2; i++) assert.deepEqual(await client.complete(uri, end), [], name);
       const status = client.statuses.at(-1);
       assert.equal(status?.state, 'error', name);
       assert.ok(status.message.includes(path), status.message);
       assert.ok(status.message.endsWith(`[${code}]`), status.message);
     }
     await client.configure({ ...settings, model: { contextTokens: 1_000_000 } });
-    assert.deepEqual(await client.complete(uri, start), []);
+    assert.deepEqual(await client.complete(uri, end), []);
     assert.match(client.statuses.at(-1)?.message ?? '', /contextTokens.*\[BAD_ARGUMENT\]$/);
     await client.configure(settings);
     await completes(sidecar);
@@ -98,7 +99,7 @@ describe('a bundle without its native part', () => {
       const sidecar = startSidecar(join(home, 'dist', 'sidecar.mjs'));
       await sidecar.client.initialize();
       await sidecar.client.open(uri, 'let a');
-      assert.deepEqual(await sidecar.client.complete(uri, start), []);
+      assert.deepEqual(await sidecar.client.complete(uri, end), []);
       const status = sidecar.client.statuses.at(-1);
       assert.equal(status?.state, 'error');
       assert.ok(status.message.endsWith(`[${code}]`), status.message);

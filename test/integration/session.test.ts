@@ -90,18 +90,22 @@ describe('a session with an editor that is not VS Code', () => {
     assert.equal(live + sight.omittedBefore + sight.omittedAfter, sight.documentTokens);
   });
 
-  it('streams the account while it generates', () => {
-    const { stats } = sidecar.client;
-    // Of the first completion, before the file was put into the cache.
-    const latest = stats
-      .filter(({ inSight }) => inSight?.uri === uri && inSight.files.length === 0)
-      .map(({ tokens }) => tokens);
-    assert.ok(latest.length > 2, String(latest));
+  it('streams the account while it generates', async () => {
+    const { client } = sidecar;
+    await client.configure({ ...settings, completion: { maxTokens: 512 } });
+    // Of no language whose syntax would end the answer early.
+    const notes = 'file:///project/notes.txt';
+    await client.open(notes, text);
+    const told = client.stats.length;
+    await client.complete(notes, endOf(text));
+    const latest = client.stats.slice(told).map(({ tokens }) => tokens);
+    assert.ok(new Set(latest).size > 2, String(latest));
     assert.deepEqual(
       latest,
       latest.toSorted((a, b) => a - b),
     );
-    assert.ok((latest.at(-1) ?? 0) > (latest[0] ?? Infinity), String(latest));
+    await client.close(notes);
+    await client.configure(settings);
   });
 
   it('reuses the cached prefix while typing, and answers the same to the same', async () => {
@@ -124,22 +128,37 @@ describe('a session with an editor that is not VS Code', () => {
   it('stops the engine when a request is cancelled, and when a newer one comes', async () => {
     const { client } = sidecar;
     await client.configure({ ...settings, completion: { maxTokens: 1024 } });
-    const long = source(300);
-    await client.open('file:///project/src/long.ts', long);
-    const source1 = new CancellationTokenSource();
-    const position = endOf(long);
-    const cancelled = client.complete('file:///project/src/long.ts', position, {
-      token: source1.token,
-    });
-    await client.until(() => client.statuses.at(-1)?.state === 'generating');
-    source1.cancel();
-    await assert.rejects(cancelled, isCancelled);
-    const older = client.complete('file:///project/src/long.ts', position);
+    // Of no language whose syntax would end the answer early.
+    const notes = 'file:///project/long.txt';
+    let text = source(300);
+    let edits = 1;
+    await client.open(notes, text);
+    const type = async (): Promise<void> => {
+      const odd = `§${++edits} `;
+      await client.insert(notes, edits, endOf(text), odd);
+      text += odd;
+    };
+    // The model may have answered before it is told to stop: then it is asked for something else.
+    let isStopped = false;
+    while (!isStopped) {
+      await type();
+      const source1 = new CancellationTokenSource();
+      const request = client.complete(notes, endOf(text), { token: source1.token });
+      const told = client.statuses.length;
+      await client.until(() =>
+        client.statuses.slice(told).some(({ state }) => state === 'generating'),
+      );
+      source1.cancel();
+      isStopped = await request.then(() => false, isCancelled);
+    }
+    await type();
+    const older = client.complete(notes, endOf(text));
     const rejected = assert.rejects(older, isCancelled);
-    const newer = client.complete('file:///project/src/long.ts', position);
+    const newer = client.complete(notes, endOf(text));
     await rejected;
     assert.ok((await newer).length <= 1);
     assertPlausible(client.stats.at(-1));
+    await client.close(notes);
     await client.configure(settings);
   });
 
@@ -182,7 +201,7 @@ describe('a session with an editor that is not VS Code', () => {
   it('gives a binary document no completion and says why', async () => {
     const { client } = sidecar;
     await client.open('file:///image.png', '\x89PNG\0\0\0');
-    assert.deepEqual(await client.complete('file:///image.png', { line: 0, character: 3 }), []);
+    assert.deepEqual(await client.complete('file:///image.png', { line: 0, character: 4 }), []);
     assert.equal(client.statuses.at(-1)?.state, 'warning');
     assert.match(client.statuses.at(-1)?.message ?? '', /image\.png .* \[DOCUMENT_BINARY\]$/);
   });
@@ -191,10 +210,10 @@ describe('a session with an editor that is not VS Code', () => {
     const { client } = sidecar;
     const huge = 'export const row = [1, 2, 3];\n'.repeat(1_750_000);
     await client.open('file:///huge.ts', huge);
-    const middle = { line: 900_000, character: 0 };
+    const middle = { line: 900_000, character: 29 };
     await client.complete('file:///huge.ts', middle);
-    await client.insert('file:///huge.ts', 2, middle, 'export const other = ');
-    await client.complete('file:///huge.ts', { ...middle, character: 21 });
+    await client.insert('file:///huge.ts', 2, middle, '\nexport const other = ');
+    await client.complete('file:///huge.ts', { line: 900_001, character: 21 });
     const sight = client.stats.at(-1)?.inSight;
     assert.ok(sight !== undefined && sight.documentTokens > 10_000_000);
     assert.ok(sight.prefixTokens > 200);

@@ -116,4 +116,14 @@ describe('what is typed and completed', () => {
       assert.ok(loss(name) > 0 && loss(name) < 5, `${name}: ${loss(name)}`);
     assert.ok(Math.abs(loss('file/int8 less file/full')) < 0.02);
   });
+
+  it('has the same tokens with drafts, in bench:lookup', async () => {
+    const rows = await run('lookup.ts');
+    for (const kind of ['line', 'block', 'function', 'tests', 'declarations', 'rename', 'hot']) {
+      const value = (what: string): number => rows.get(`lookup/${kind}/${what}`)?.value ?? NaN;
+      assert.equal(value('same'), 100, kind);
+      assert.ok(value('decode') > 0 && value('drafted') >= 0 && value('accepted') >= 0, kind);
+    }
+    assert.ok((rows.get('lookup/tests/accepted')?.value ?? 0) > 0);
+  });
 });

@@ -123,4 +123,21 @@ describe('a bound on the cache', () => {
       await engine.close();
     }
   });
+
+  it('can be set anew at any time', async () => {
+    await withEngine(bundledModel, full, async (engine) => {
+      const tokens = await codeTokens(engine, 1024);
+      await evaluate(engine, tokens.subarray(0, 800), 'last');
+      await engine.setCacheBudget(1 << 20);
+      assertAddsUp(engine.stats(), 800);
+      await rejectsWith(['CACHE_EXHAUSTED'], () => evaluate(engine, tokens.subarray(800), 'last'));
+      await engine.truncate(256);
+      await evaluate(engine, tokens.subarray(256, 320), 'last');
+      assert.ok(engine.stats().bytes <= 1 << 20);
+      await engine.setCacheBudget(0);
+      await evaluate(engine, tokens.subarray(320), 'last');
+      for (const bad of [-1, 0.5, Number.NaN, '1' as never])
+        await rejectsWith(['BAD_ARGUMENT'], () => engine.setCacheBudget(bad));
+    });
+  });
 });
