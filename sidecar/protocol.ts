@@ -144,7 +144,16 @@ export interface ContextInSight {
   readonly leftOut: readonly FileLeftOut[];
 }
 
-/** Memory and contents of the cache. */
+/** One of the sequences that the model has in its cache, and what it costs. */
+export interface CacheSequence {
+  readonly name: 'completion' | 'chat';
+  readonly tokens: number;
+  readonly bytes: number;
+  /** Of `bytes`, what other sequences hold as well. */
+  readonly sharedBytes: number;
+}
+
+/** Memory and contents of the cache. All but `sequences` is of the sequence that was used last. */
 export interface CacheStats {
   readonly policy: CachePolicyName;
   readonly tokens: number;
@@ -152,6 +161,9 @@ export interface CacheStats {
   readonly bytes: number;
   readonly reservedBytes: number;
   readonly fp16Bytes: number;
+  /** The most that all sequences may take; 0: no bound. */
+  readonly budgetBytes: number;
+  readonly sequences: readonly CacheSequence[];
   readonly tiers: readonly CacheTier[];
   /** Tokens that queries no longer see, the mean over layers. */
   readonly droppedTokens: number;
@@ -210,6 +222,186 @@ export const ViewNotification = new NotificationType<{
   readonly firstLine: number;
   readonly lastLine: number;
 }>('sightline/didView');
+
+export interface ToolCall {
+  readonly id: string;
+  readonly name: string;
+  /** JSON. */
+  readonly arguments: string;
+}
+
+export interface ChatMessage {
+  readonly role: 'system' | 'user' | 'assistant' | 'tool';
+  readonly content: string;
+  /** Of an assistant: what it called. */
+  readonly toolCalls?: readonly ToolCall[];
+  /** Of a tool: the call that `content` is the result of. */
+  readonly toolCallId?: string;
+}
+
+/** A tool that the model may call. */
+export interface ChatTool {
+  readonly name: string;
+  readonly description: string;
+  /** JSON Schema of its arguments. */
+  readonly parameters?: object;
+}
+
+/** A file that a conversation is about, or lines of it, from 0 and inclusive. */
+export interface ChatAttachment {
+  readonly uri: string;
+  readonly lines?: { readonly first: number; readonly last: number };
+}
+
+export interface ChatParams {
+  /** Chosen by the client; what is told of the answer carries it. */
+  readonly id: string;
+  /** The conversation, the oldest message first; the last is to be answered. */
+  readonly messages: readonly ChatMessage[];
+  /** The most important first. */
+  readonly attachments: readonly ChatAttachment[];
+  /** The document in use: it and the other files that completions see come before the conversation. Absent: no files but the attachments. */
+  readonly uri?: string;
+  readonly tools?: readonly ChatTool[];
+  /** Default 2048, and never more than the context has room for. */
+  readonly maxTokens?: number;
+  /** 0: the likeliest token each time. Default 0.2. */
+  readonly temperature?: number;
+}
+
+/** What became of an attachment; `inCache`: it is among the files that completions see. */
+export interface AttachmentInSight {
+  readonly uri: string;
+  readonly tokens: number;
+  readonly documentTokens: number;
+  readonly inCache: boolean;
+}
+
+/** What the model saw; counts are tokens of the model. */
+export interface ChatContext {
+  readonly promptTokens: number;
+  /** Of these, what was in the cache. */
+  readonly reusedTokens: number;
+  readonly contextTokens: number;
+  /** Files that completions see, in the order that the model sees them. */
+  readonly files: readonly FileInSight[];
+  readonly attachments: readonly AttachmentInSight[];
+  /** Files and attachments that are not in sight. */
+  readonly leftOut: readonly FileLeftOut[];
+  /** Messages, the oldest but for the system's, for which there was no room. */
+  readonly omittedMessages: number;
+}
+
+export interface ChatAnswer {
+  readonly text: string;
+  readonly toolCalls: readonly ToolCall[];
+  /** length: `maxTokens` were generated. context: the context is full. */
+  readonly finish: 'end' | 'length' | 'context';
+  readonly context: ChatContext;
+  readonly generatedTokens: number;
+  /** From the request to the first token. */
+  readonly firstTokenSeconds: number;
+  /** Absent where nothing was prefilled, or less than two tokens were generated. */
+  readonly prefillTokensPerSecond?: number;
+  readonly decodeTokensPerSecond?: number;
+  /** The cache when the answer was complete. */
+  readonly tiers: readonly CacheTier[];
+}
+
+/** How far an answer is: tokens of the prompt that are evaluated, of those that were not in the cache; then text as it comes. */
+export type ChatProgress =
+  | {
+      readonly id: string;
+      readonly kind: 'prefill';
+      readonly done: number;
+      readonly total: number;
+    }
+  | { readonly id: string; readonly kind: 'text'; readonly text: string };
+
+/**
+ * client -> sidecar: answers a conversation. Completions go first while it runs. Cancelling ends it within one decode step;
+ * what was told until then stays valid.
+ */
+export const ChatRequest = new RequestType<ChatParams, ChatAnswer, void>('sightline/chat');
+
+/** sidecar -> client, while a `sightline/chat` runs. */
+export const ChatProgressNotification = new NotificationType<ChatProgress>(
+  'sightline/chatProgress',
+);
+
+/** client -> sidecar: the tokens of each text, by the model's own tokeniser. Waits for the model. */
+export const CountTokensRequest = new RequestType<
+  { readonly texts: readonly string[] },
+  readonly number[],
+  void
+>('sightline/countTokens');
+
+/** What the loaded model is; of its cache see `CacheStats`. */
+export interface ModelInSight {
+  readonly name: string;
+  /** Path of its GGUF file. */
+  readonly path: string;
+  readonly architecture: string;
+  readonly parameters: number;
+  readonly fileBytes: number;
+  readonly contextTokens: number;
+  readonly trainedTokens: number;
+  /** Whether the GGUF has a template for conversations. */
+  readonly canChat: boolean;
+  readonly canFillInTheMiddle: boolean;
+  /** Whether the template takes tools. */
+  readonly canCallTools: boolean;
+  /** Name of the GPU that it is on. */
+  readonly gpu?: string;
+}
+
+/** client -> sidecar: the loaded model. Waits for it; null where none can be loaded, which the status says. */
+export const ModelRequest = new RequestType0<ModelInSight | null, void>('sightline/getModel');
+
+/** What caches of the loaded model take, by length. */
+export interface MemoryForecast {
+  /** Lengths of a sequence, ascending. */
+  readonly tokens: readonly number[];
+  /** By policy: `full`, `selective` and `compressed` (both with the sink, window and tier in use), and the one in use if it is another. */
+  readonly policies: readonly {
+    readonly policy: CachePolicyName;
+    /** For each of `tokens`; an upper bound where a policy decides by the data. */
+    readonly bytes: readonly number[];
+  }[];
+}
+
+/** client -> sidecar: the figure of memory over tokens; null before a model is loaded. */
+export const MemoryForecastRequest = new RequestType0<MemoryForecast | null, void>(
+  'sightline/forecastMemory',
+);
+
+/** What the cache in use costs in quality on one document, next to an FP16 cache. */
+export interface CacheQuality {
+  readonly uri: string;
+  /** Of the document, as many as were compared. */
+  readonly tokens: number;
+  readonly documentTokens: number;
+  readonly policy: CachePolicyName;
+  readonly perplexity: number;
+  readonly fp16Perplexity: number;
+  /** Kullback-Leibler divergence from the FP16 cache in nats: mean, and what 99 % of the positions are below. */
+  readonly divergence: number;
+  readonly divergence99: number;
+  /** Share of positions where both caches find the same token the likeliest. */
+  readonly sameTop: number;
+  readonly bytes: number;
+  readonly fp16Bytes: number;
+}
+
+/** client -> sidecar: measures that. Completions go first while it runs; with a `workDoneToken` the client is told how far it is. */
+export const MeasureCacheRequest = new RequestType<
+  { readonly uri: string; readonly workDoneToken?: string | number },
+  CacheQuality,
+  void
+>('sightline/measureCache');
+
+/** client -> sidecar: empties the cache; what is open is put into it anew while nothing happens. */
+export const ClearCacheRequest = new RequestType0<void, void>('sightline/clearCache');
 
 /** client -> sidecar: what there is and what is used, as Markdown, to be looked at or sent with a report. */
 export const DiagnoseRequest = new RequestType0<string, void>('sightline/diagnose');

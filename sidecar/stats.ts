@@ -15,7 +15,10 @@ export function cacheStats(
   latest: CompletionStats,
 ): CacheStats {
   const recalled = recalledCheck === undefined ? {} : { check: recalledCheck };
-  return { ...recalled, ...native.stats(), policy, ...latest };
+  const stats = native.stats();
+  const { tokens, bytes } = stats;
+  const sequences = [{ name: 'completion' as const, tokens, bytes, sharedBytes: 0 }];
+  return { ...recalled, ...stats, sequences, policy, ...latest };
 }
 
 export function completionStats({ inSight, result }: Completion): CompletionStats {

@@ -192,6 +192,8 @@ export interface CacheStats {
   readonly reservedBytes: number;
   /** What an FP16 cache of the same tokens takes. */
   readonly fp16Bytes: number;
+  /** The bound on all sequences together; 0: none. */
+  readonly budgetBytes: number;
   /** Tokens that queries no longer see, the mean over layers. */
   readonly droppedTokens: number;
   /** Tokens of the window that were decoded again from a coded block. */

@@ -128,10 +128,15 @@ export async function openWorkbench(name: string): Promise<Workbench> {
       return readFile(path.join(workspace, file), 'utf8');
     },
     async tooltip() {
-      await away();
-      await status.hover();
       const hover = page.locator('.workbench-hover-container').filter({ hasText: 'Sightline' });
-      await hover.waitFor();
+      // The item is drawn anew with every change of its text, and where that happens under the mouse
+      // no tooltip comes until it moves again, as a person's would.
+      const deadline = Date.now() + patientMs;
+      do {
+        assert(Date.now() < deadline, 'no tooltip');
+        await away();
+        await status.hover();
+      } while (!(await appears(hover, 5000)));
       return plain(await hover.innerText());
     },
     sidecarPid() {

@@ -11,6 +11,8 @@ const stats: CacheStats = {
   bytes: 4.2 * MiB,
   reservedBytes: 5 * MiB,
   fp16Bytes: 8 * MiB,
+  budgetBytes: 0,
+  sequences: [],
   tiers: [
     { name: 'sink', tokens: 16, bytes: 32 * 1024 },
     { name: 'int8', tokens: 3824, bytes: 3.7 * MiB },

@@ -319,6 +319,7 @@ export class FakeEngine implements NativeEngine {
       bytes: tokens * 8,
       reservedBytes: tokens * 8,
       fp16Bytes: tokens * 16,
+      budgetBytes: 0,
       tiers: [{ name: 'int8', tokens, bytes: tokens * 8 }],
       droppedTokens: 0,
       degradedTokens: 0,
