@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { describeSight, statusView } from '../../../extension/statusView.ts';
+import { describeSight } from '../../../extension/describe.ts';
+import { statusView } from '../../../extension/statusView.ts';
 import type { CacheStats, ContextInSight } from '../../../sidecar/protocol.ts';
 
 const MiB = 1024 * 1024;
