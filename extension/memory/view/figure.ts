@@ -18,12 +18,22 @@ const styles: Partial<Record<CachePolicyName, LineStyle>> = {
 const otherStyle: LineStyle = { color: '--vscode-charts-orange', dash: [8, 3, 2, 3] };
 export const styleOf = (policy: CachePolicyName): LineStyle => styles[policy] ?? otherStyle;
 
+/** "now 4.2 MiB with 4 096 tokens" */
+export const describeNow = ({ bytes, tokens }: CacheStats): string =>
+  l10n.t('now {0} with {1} tokens', formatBytes(bytes), formatCount(tokens));
+
+const sizeOf = ({ clientWidth, clientHeight }: HTMLElement) => ({
+  width: clientWidth,
+  height: clientHeight,
+});
+
 const themeColor = (name: string): string =>
   getComputedStyle(document.body).getPropertyValue(name).trim() || 'currentColor';
 
-const height = 200;
+/** Steps between two marks, in bytes: people count memory in powers of two. */
+const steps = Array.from({ length: 48 }, (_, i) => 2 ** i);
 
-/** Draws memory over tokens into an element, as wide as that is. */
+/** Draws memory over tokens into an element, as large as that is. */
 export class Figure {
   readonly #parent: HTMLElement;
   readonly #hover: (index: number | undefined) => void;
@@ -36,7 +46,7 @@ export class Figure {
     this.#parent = parent;
     this.#hover = hover;
     new ResizeObserver(() => {
-      this.#plot?.setSize({ width: parent.clientWidth, height });
+      this.#plot?.setSize(sizeOf(parent));
     }).observe(parent);
   }
 
@@ -92,6 +102,12 @@ export class Figure {
       context.stroke();
       x = write(policy, x + 30 * scale, 36 * scale, 'normal') + 18 * scale;
     }
+    if (this.#stats !== null && this.#stats.tokens > 0) {
+      context.beginPath();
+      context.arc(x + 5 * scale, 36 * scale, 5 * scale, 0, 2 * Math.PI);
+      context.fill();
+      write(describeNow(this.#stats), x + 16 * scale, 36 * scale, 'normal');
+    }
     return image.toDataURL('image/png').replace(/^[^,]*,/, '');
   }
 
@@ -103,15 +119,14 @@ export class Figure {
       font: '11px sans-serif',
     });
     const options: UPlot.Options = {
-      width: this.#parent.clientWidth,
-      height,
+      ...sizeOf(this.#parent),
       padding: [8, 16, 0, 0],
       legend: { show: false },
       cursor: { y: false, drag: { x: false, y: false }, points: { size: 7 } },
       scales: { x: { time: false }, y: { range: (_plot, _least, most) => [0, most * 1.05] } },
       axes: [
-        { ...axis(), values: (_plot, splits) => splits.map(formatCount), space: 64 },
-        { ...axis(), values: (_plot, splits) => splits.map(formatBytes), size: 72 },
+        { ...axis(), values: (_plot, splits) => splits.map(formatCount), space: 64, size: 32 },
+        { ...axis(), values: (_plot, splits) => splits.map(formatBytes), incrs: steps, size: 72 },
       ],
       series: [
         {},
@@ -173,6 +188,7 @@ export class Figure {
     ctx.fillStyle = themeColor('--vscode-foreground');
     ctx.strokeStyle = themeColor('--vscode-editor-background');
     ctx.lineWidth = 2 * scale;
+    ctx.setLineDash([]);
     ctx.beginPath();
     ctx.arc(
       plot.valToPos(stats.tokens, 'x', true),

@@ -18,7 +18,7 @@ import {
 } from '../../describe.ts';
 import { formatBytes, formatCount, formatRatio, formatSpeed } from '../../format.ts';
 import type { Choice, MemoryMessages, MemoryState } from '../messages.ts';
-import { styleOf } from './figure.ts';
+import { describeNow, styleOf } from './figure.ts';
 import { parseBudget, segmentsOf, tableRows, usesTier } from './model.ts';
 
 export interface Actions {
@@ -37,69 +37,78 @@ type Html = TemplateResult | typeof nothing;
 export function page(view: View, actions: Actions): Html {
   const { stats = null, forecast = null } = view;
   return html`<main>
+    <h1 class="hidden">${l10n.t('Memory of the KV cache')}</h1>
     ${statusLine(view, actions)}
-    <section class="account" aria-labelledby="account-title">
-      <h2 id="account-title">${l10n.t('KV cache')}</h2>
-      ${account(stats, forecast)}
-    </section>
-    <section class="figure" aria-labelledby="figure-title">
-      <header>
-        <h2 id="figure-title">${l10n.t('Memory over tokens')}</h2>
-        <vscode-button
-          secondary
-          icon="save"
-          ?disabled=${forecast === null}
-          title=${l10n.t('Save the figure as an image')}
-          @click=${actions.saveFigure}
-          >PNG</vscode-button
-        >
-        <vscode-button
-          secondary
-          icon="table"
-          ?disabled=${forecast === null}
-          title=${l10n.t('Save the data as comma-separated values')}
-          @click=${() => {
-            actions.tell({ kind: 'saveData' });
-          }}
-          >CSV</vscode-button
-        >
-      </header>
-      ${legend(view)}
-      <div
-        id="plot"
-        role="img"
-        aria-label=${forecast === null ? l10n.t('No figure yet') : describeFigure(forecast, stats)}
-      ></div>
-      ${
-        forecast === null
-          ? html`<p class="hint">${l10n.t('The figure comes with the model.')}</p>`
-          : figureTable(forecast)
-      }
-    </section>
-    <section class="settings" aria-labelledby="settings-title">
-      <h2 id="settings-title">${l10n.t('Settings')}</h2>
-      ${controls(view, actions)}
-    </section>
-    <section class="speed" aria-labelledby="speed-title">
-      <h2 id="speed-title">${l10n.t('Speed and quality')}</h2>
-      ${speed(stats)}
-      ${button(actions, 'sightline.measureCache', 'beaker', l10n.t('Measure on This File'))}
-    </section>
-    <section class="sequences" aria-labelledby="sequences-title">
-      <h2 id="sequences-title">${l10n.t('Sequences')}</h2>
-      ${sequences(stats)}
-      ${button(actions, 'sightline.clearCache', 'clear-all', l10n.t('Clear Cache'))}
-    </section>
-    <section class="sight" aria-labelledby="sight-title">
-      <h2 id="sight-title">${l10n.t('In sight')}</h2>
+    <div class="column">
+      ${section(l10n.t('KV cache'), account(stats, forecast))}
+      ${section(
+        l10n.t('Speed and quality'),
+        speed(stats),
+        button(actions, 'sightline.measureCache', 'beaker', l10n.t('Measure on This File')),
+      )}
+      ${section(
+        l10n.t('Sequences'),
+        sequences(stats),
+        button(actions, 'sightline.clearCache', 'clear-all', l10n.t('Clear Cache')),
+      )}
+    </div>
+    <div class="column">
+      <section class="figure">
+        <header>
+          <h2>${l10n.t('Memory over tokens')}</h2>
+          ${saveButtons(forecast, actions)}
+        </header>
+        ${legend(view)}
+        <div
+          id="plot"
+          role="img"
+          aria-label=${
+            forecast === null ? l10n.t('No figure yet') : describeFigure(forecast, stats)
+          }
+        ></div>
+        ${
+          forecast === null
+            ? html`<p class="hint">${l10n.t('The figure comes with the model.')}</p>`
+            : figureTable(forecast)
+        }
+      </section>
       ${
         stats?.inSight === undefined
-          ? html`<p class="hint">${l10n.t('Nothing was completed yet.')}</p>`
-          : html`${inSight(stats.inSight)}
-            ${button(actions, 'sightline.showContext', 'eye', l10n.t('Show Context'))}`
+          ? section(
+              l10n.t('In sight'),
+              html`<p class="hint">${l10n.t('Nothing was completed yet.')}</p>`,
+            )
+          : section(
+              l10n.t('In sight'),
+              inSight(stats.inSight),
+              button(actions, 'sightline.showContext', 'eye', l10n.t('Show Context')),
+            )
       }
-    </section>
+    </div>
+    <div class="column">${section(l10n.t('Settings'), controls(view, actions))}</div>
   </main>`;
+}
+
+const section = (title: string, ...content: Html[]): Html =>
+  html`<section>
+    <h2>${title}</h2>
+    ${content}
+  </section>`;
+
+function saveButtons(forecast: MemoryForecast | null, { tell, saveFigure }: Actions): Html {
+  const save = (name: string, icon: string, title: string, click: () => void): Html =>
+    html`<vscode-button
+      secondary
+      icon=${icon}
+      ?disabled=${forecast === null}
+      title=${title}
+      @click=${click}
+      >${name}</vscode-button
+    >`;
+  return html`${save('PNG', 'save', l10n.t('Save the figure as an image'), saveFigure)}
+  ${save('CSV', 'table', l10n.t('Save the data as comma-separated values'), () => {
+    tell({ kind: 'saveData' });
+  })}`;
 }
 
 const button = (
@@ -213,33 +222,38 @@ function legend({ forecast, stats, hovered }: View): Html {
     ${forecast.policies.map(({ policy, bytes }) => {
       const { color, dash } = styleOf(policy);
       return html`<li class=${policy === stats?.policy ? 'in-use' : ''}>
-        <svg width="24" height="8" aria-hidden="true">
-          <line
-            x1="0"
-            y1="4"
-            x2="24"
-            y2="4"
-            stroke="var(${color})"
-            stroke-width="2"
-            stroke-dasharray=${dash.join(' ')}
-          ></line>
-        </svg>
-        ${policy} ${formatBytes(bytes[at] ?? 0)}
+        ${sample(`var(${color})`, dash)} ${policy} ${formatBytes(bytes[at] ?? 0)}
       </li>`;
     })}
     ${
-      stats && stats.tokens > 0
+      stats && stats.budgetBytes > 0
         ? html`<li>
-            <span class="dot"></span>${l10n.t(
-              'now {0} with {1} tokens',
-              formatBytes(stats.bytes),
-              formatCount(stats.tokens),
-            )}
+            ${sample('var(--vscode-descriptionForeground)', [3, 3])}
+            ${l10n.t('budget {0}', formatBytes(stats.budgetBytes))}
           </li>`
+        : nothing
+    }
+    ${
+      stats && stats.tokens > 0
+        ? html`<li><span class="dot"></span>${describeNow(stats)}</li>`
         : nothing
     }
   </ul>`;
 }
+
+/** A piece of a line. */
+const sample = (stroke: string, dash: readonly number[]): Html =>
+  html`<svg width="24" height="8" aria-hidden="true">
+    <line
+      x1="0"
+      y1="4"
+      x2="24"
+      y2="4"
+      stroke=${stroke}
+      stroke-width="2"
+      stroke-dasharray=${dash.join(' ')}
+    ></line>
+  </svg>`;
 
 /** What one sees at a glance, for those who do not. */
 function describeFigure({ tokens, policies }: MemoryForecast, stats: CacheStats | null): string {
