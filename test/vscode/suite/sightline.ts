@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { setTimeout as sleep } from 'node:timers/promises';
 import * as vscode from 'vscode';
+import type { MemoryState } from '../../../extension/memory/messages.ts';
 import type { CacheStats, SidecarStatus } from '../../../sidecar/protocol.ts';
 
 /** What the extension's `activate` returns. */
@@ -9,6 +10,7 @@ export interface SightlineApi {
   stats(): CacheStats | undefined;
   status(): SidecarStatus | undefined;
   sidecarPid(): number | undefined;
+  memoryShown(): Partial<MemoryState>;
 }
 
 export function extension(): vscode.Extension<SightlineApi> {
