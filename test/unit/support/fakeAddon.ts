@@ -155,6 +155,8 @@ export class FakeEngine implements NativeEngine {
   /** Tokens of each request that were in the cache. */
   readonly reused: number[] = [];
   readonly tokenized: string[] = [];
+  /** Texts whose markers become their tokens. */
+  readonly marked: string[] = [];
   readonly budgets: number[] = [];
   readonly compared: Int32Array[] = [];
   readonly begun: number[] = [];
@@ -196,8 +198,8 @@ export class FakeEngine implements NativeEngine {
     };
   }
 
-  tokenize(text: string): Promise<Int32Array> {
-    this.tokenized.push(text);
+  tokenize(text: string, special: boolean): Promise<Int32Array> {
+    (special ? this.marked : this.tokenized).push(text);
     const bytes = Buffer.from(text);
     return Promise.resolve(
       Int32Array.from(this.#addon.options.spaceBefore === true ? [32, ...bytes] : bytes),
