@@ -46,6 +46,19 @@ export default tseslint.config(
     ),
   },
   {
+    files: ['extension/*/view/**/*.ts'],
+    languageOptions: {
+      parserOptions: { projectService: false, project: 'extension/tsconfig.view.json' },
+    },
+    rules: forbid(
+      { group: ['vscode', 'vscode-*', 'node:*'], message: 'A page runs in a browser.' },
+      {
+        regex: '^\\.\\./(?!.*(?:/view/|/protocol\\.ts$))(?!(?:\\.\\./)?(?:messages|format)\\.ts$)',
+        message: 'A page knows the host only through messages.ts.',
+      },
+    ),
+  },
+  {
     files: ['sidecar/**/*.ts'],
     rules: forbid(noVscode, noExtension),
   },

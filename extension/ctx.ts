@@ -34,6 +34,7 @@ import {
 } from '../sidecar/protocol.ts';
 import { createClient } from './client.ts';
 import { sidecarSettings } from './config.ts';
+import { registerMemory } from './memory/memory.ts';
 import { Pages } from './pages.ts';
 import { registerPins } from './pins.ts';
 import { RestartBudget } from './restarts.ts';
@@ -72,7 +73,7 @@ export class Ctx {
     this.#log = window.createOutputChannel('Sightline', { log: true });
     this.#item = window.createStatusBarItem('sightline.status', StatusBarAlignment.Right, 100);
     this.#item.name = 'Sightline';
-    this.#item.command = 'sightline.showLog';
+    this.#item.command = 'sightline.showMemory';
     this.#client = createClient(
       () => {
         this.#sidecar = startSidecar(context.asAbsolutePath('dist/sidecar.mjs'), (line) => {
@@ -102,6 +103,7 @@ export class Ctx {
       this.#pages,
       ...this.#registerCommands(),
       ...registerPins(),
+      ...registerMemory(context.extensionUri, () => this.#stats, this.#log),
       onDidView((uri, firstLine, lastLine) => {
         if (this.#client.state !== State.Running) return;
         void this.#client.sendNotification(ViewNotification, { uri, firstLine, lastLine });
