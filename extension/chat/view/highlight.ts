@@ -14,7 +14,10 @@ const longestLine = 5000;
 
 /** The name of a language as highlight.js knows it, for the first word of a fence's info string. */
 export function languageOf(info: string): string | undefined {
-  const [name = ''] = info.trim().toLowerCase().split(/[\s:,{]/u);
+  const [name = ''] = info
+    .trim()
+    .toLowerCase()
+    .split(/[\s:,{]/u);
   return hljs.getLanguage(name) === undefined ? undefined : name;
 }
 
@@ -84,13 +87,13 @@ function cutIn(lines: readonly Line[]): number | undefined {
   return outer.at(-1) ?? possible.at(-1);
 }
 
-const entities: Readonly<Record<string, string>> = {
-  '&amp;': '&',
-  '&lt;': '<',
-  '&gt;': '>',
-  '&quot;': '"',
-  '&#x27;': "'",
-};
+const entities: ReadonlyMap<string, string> = new Map([
+  ['&amp;', '&'],
+  ['&lt;', '<'],
+  ['&gt;', '>'],
+  ['&quot;', '"'],
+  ['&#x27;', "'"],
+]);
 
 /**
  * Takes the HTML that highlight.js writes apart: spans with a class, text, five entities. It is never given to the page as
@@ -118,7 +121,7 @@ function linesOf(html: string): Line[] {
       flush();
       open.push(classes);
     } else {
-      text += entities[part] ?? part;
+      text += entities.get(part) ?? part;
     }
   }
   flush();

@@ -1,10 +1,10 @@
 import DOMPurify from 'dompurify';
 import MarkdownIt from 'markdown-it';
 
-type Token = ReturnType<MarkdownIt['parse']>[number];
+type Token = ReturnType<(typeof markdown)['parse']>[number];
 
 /** What a text's link definitions are kept in while it is parsed. */
-export type References = Record<string, { readonly title?: string; readonly href: string }>;
+export type References = Record<string, { title: string; href: string }>;
 
 /** A block on the outermost level: a paragraph, a whole list, a fence. */
 export interface Block {
@@ -32,19 +32,19 @@ const headingShift = 2;
 
 const { rules } = markdown.renderer;
 // Nothing is loaded from anywhere: an image is a link to it.
-rules.image = (tokens, index) => {
+rules['image'] = (tokens, index) => {
   const token = tokens[index];
   const source = String(token?.attrGet('src') ?? '');
   const { escapeHtml } = markdown.utils;
   return `<a href="${escapeHtml(source)}">${escapeHtml(token?.content === '' ? source : (token?.content ?? ''))}</a>`;
 };
-const code: NonNullable<typeof rules.fence> = (tokens, index) => {
+const code: NonNullable<(typeof rules)['fence']> = (tokens, index) => {
   const { escapeHtml } = markdown.utils;
   const token = tokens[index];
   return `<pre data-info="${escapeHtml(token?.info ?? '')}">${escapeHtml(token?.content ?? '')}</pre>`;
 };
-rules.fence = code;
-rules.code_block = code;
+rules['fence'] = code;
+rules['code_block'] = code;
 
 /** Everything else is taken out, whatever the renderer writes. */
 const allowed = {

@@ -107,7 +107,7 @@ export class MarkdownStream {
     element.className = 'block';
     element.append(renderBlock(block));
     for (const pre of element.querySelectorAll('pre')) {
-      const text = (pre.textContent ?? '').replace(/\n$/u, '');
+      const text = pre.textContent.replace(/\n$/u, '');
       const code = { text, info: pre.dataset['info'] ?? '', isClosed: true };
       pre.replaceWith(new CodeBlock(this.#buttons, code).element);
     }
