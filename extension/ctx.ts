@@ -4,6 +4,7 @@ import {
   ProgressLocation,
   StatusBarAlignment,
   ThemeColor,
+  Uri,
   window,
   workspace,
   type Disposable,
@@ -32,11 +33,16 @@ import {
   type CacheStats,
   type SidecarStatus,
 } from '../sidecar/protocol.ts';
+import { Answers } from './answers.ts';
+import { Chat } from './chat/chat.ts';
+import { ConversationStore } from './chat/store.ts';
+import { registerChatView } from './chat/view.ts';
 import { createClient } from './client.ts';
 import { sidecarSettings } from './config.ts';
 import { registerMemory } from './memory/memory.ts';
 import { Pages } from './pages.ts';
 import { registerPins } from './pins.ts';
+import { Proposals } from './proposals/preview.ts';
 import { RestartBudget } from './restarts.ts';
 import { startSidecar, type SidecarProcess } from './sidecarProcess.ts';
 import { statusView, type Status } from './statusView.ts';
@@ -49,6 +55,7 @@ export interface Api {
   /** Undefined while no sidecar runs. */
   status(): SidecarStatus | undefined;
   sidecarPid(): number | undefined;
+  readonly chat: Pick<Chat, 'receive' | 'conversation' | 'conversations' | 'open' | 'connect'>;
 }
 
 const themeColors = {
@@ -57,12 +64,21 @@ const themeColors = {
   error: new ThemeColor('statusBarItem.errorBackground'),
 } as const;
 
+/** Whether there is a model, by the status. */
+function modelOf({ state }: Status): 'loading' | 'none' | 'ready' {
+  if (state === 'loading') return 'loading';
+  return state === 'error' || state === 'stopped' ? 'none' : 'ready';
+}
+
 /** Owns what lives as long as the extension: the client and its sidecar, the status bar item, the log. */
 export class Ctx {
   readonly #log: LogOutputChannel;
   readonly #item: StatusBarItem;
   readonly #client: LanguageClient;
+  readonly #answers: Answers;
+  readonly #chat: Chat;
   readonly #pages = new Pages();
+  readonly #proposals = new Proposals();
   readonly #restarts = new RestartBudget();
   #sidecar: SidecarProcess | undefined;
   #status: Status = { state: 'stopped', message: 'Not started.' };
@@ -91,6 +107,18 @@ export class Ctx {
       },
       this.#log,
     );
+    this.#answers = new Answers(this.#client);
+    const { fsPath } = Uri.joinPath(
+      context.storageUri ?? context.globalStorageUri,
+      'conversations',
+    );
+    this.#chat = new Chat({
+      answers: this.#answers,
+      store: new ConversationStore(fsPath),
+      propose: (...change) => this.#proposals.propose(...change),
+      sidecarPid: () => this.#sidecarPid(),
+    });
+    void this.#chat.open();
     this.#client.onNotification(StatusNotification, (status) => {
       this.#show(status, this.#stats);
     });
@@ -101,6 +129,8 @@ export class Ctx {
       this.#log,
       this.#item,
       this.#pages,
+      this.#proposals,
+      ...registerChatView(this.#chat, context.extensionUri, this.#log),
       ...this.#registerCommands(),
       ...registerPins(),
       ...registerMemory(context.extensionUri, () => this.#stats, this.#log),
@@ -115,14 +145,19 @@ export class Ctx {
     this.#item.show();
   }
 
-  readonly api: Api = {
-    stats: () => this.#stats,
-    status: () => (this.#status.state === 'stopped' ? undefined : this.#status),
-    sidecarPid: () => {
-      const child = this.#sidecar?.child;
-      return child?.exitCode === null && child.signalCode === null ? child.pid : undefined;
-    },
-  };
+  get api(): Api {
+    return {
+      stats: () => this.#stats,
+      status: () => (this.#status.state === 'stopped' ? undefined : this.#status),
+      sidecarPid: () => this.#sidecarPid(),
+      chat: this.#chat,
+    };
+  }
+
+  #sidecarPid(): number | undefined {
+    const child = this.#sidecar?.child;
+    return child?.exitCode === null && child.signalCode === null ? child.pid : undefined;
+  }
 
   async start(): Promise<void> {
     this.#show({ state: 'loading', fraction: 0, message: 'Starting the sidecar' }, undefined);
@@ -246,8 +281,10 @@ export class Ctx {
   }
 
   #show(status: Status, stats: CacheStats | undefined): void {
+    const before = modelOf(this.#status);
     this.#status = status;
     this.#stats = stats;
+    if (modelOf(status) !== before) void this.#chat.modelChanged(modelOf(status));
     const view = statusView(status, stats);
     const tooltip = new MarkdownString(view.tooltip, true);
     tooltip.isTrusted = {
