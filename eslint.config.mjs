@@ -51,10 +51,12 @@ export default tseslint.config(
       parserOptions: { projectService: false, project: 'extension/tsconfig.view.json' },
     },
     rules: forbid(
-      { group: ['vscode', 'vscode-*', 'node:*'], message: 'A page runs in a browser.' },
+      { regex: '^(?:vscode(?:$|-)|node:)', message: 'A page runs in a browser.' },
       {
-        regex: '^\\.\\./(?!.*(?:/view/|/protocol\\.ts$))(?!(?:\\.\\./)?(?:messages|format)\\.ts$)',
-        message: 'A page knows the host only through messages.ts.',
+        regex:
+          '^\\.\\./(?!.*(?:/view/|/protocol\\.ts$))(?!(?:\\.\\./)?(?:messages|format|describe)\\.ts$)',
+        message:
+          'A page knows the host only through messages.ts, and says things as the host does.',
       },
     ),
   },

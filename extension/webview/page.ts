@@ -39,6 +39,7 @@ export function openPage<M extends Messages>(
     source: webview.cspSource,
     nonce: randomBytes(16).toString('base64'),
     language: env.language,
+    loading: l10n.t('Loading…'),
     strings: JSON.stringify(l10n.bundle ?? {}),
   });
   return (message) => {

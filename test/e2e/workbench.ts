@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
 import { readFile, rm } from 'node:fs/promises';
 import path from 'node:path';
-import { errors, type Locator, type Page } from 'playwright-core';
+import { errors, type Frame, type Locator, type Page } from 'playwright-core';
 import { installExtension, startServer } from '../../scripts/code-server/server.mjs';
 import { makeSampleWorkspace } from '../../scripts/sample-workspace.mjs';
 import { launchChromium, root } from './chromium.ts';
@@ -34,6 +34,12 @@ export interface Workbench {
   /** Opens a file of the workspace, with the cursor at the end of a line (from 1). */
   open(file: string, line: number): Promise<void>;
   type(text: string): Promise<void>;
+  /** Runs a command of the palette. */
+  command(title: string): Promise<void>;
+  /** Changes the colour theme. */
+  theme(name: string): Promise<void>;
+  /** The page of a webview that is in sight. */
+  webview(): Promise<Frame>;
   /** Waits for ghost text, and gives its lines without their indentation. */
   ghostLines(): Promise<string[]>;
   /** Saves the file in front and reads it. */
@@ -106,6 +112,23 @@ export async function openWorkbench(name: string): Promise<Workbench> {
     },
     async type(text) {
       await page.keyboard.type(text, { delay: 40 });
+    },
+    command,
+    async theme(name) {
+      await page.keyboard.press('Control+K');
+      await page.keyboard.press('Control+T');
+      await quickInput.waitFor();
+      await quickInput.fill(name);
+      await firstRow.filter({ hasText: name }).waitFor();
+      await page.keyboard.press('Enter');
+      await quickInput.waitFor({ state: 'hidden' });
+    },
+    async webview() {
+      // VS Code puts an extension's page into a frame of a frame.
+      const outer = page.frameLocator('iframe.webview.ready').locator('iframe#active-frame');
+      const frame = await (await outer.elementHandle())?.contentFrame();
+      assert(frame, 'no webview is in sight');
+      return frame;
     },
     async ghostLines() {
       const ghost = '[class*="ghost-text"]';

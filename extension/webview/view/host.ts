@@ -14,6 +14,13 @@ declare function acquireVsCodeApi(): {
 const api = acquireVsCodeApi();
 l10n.config({ contents: document.body.dataset['strings'] ?? '{}' });
 
+/** The element that the page draws into, without the text that was there until now. */
+export function emptyRoot(): HTMLElement {
+  const root = document.getElementById('root') ?? document.body;
+  root.replaceChildren();
+  return root;
+}
+
 /** Calls `receive` with what the host says from now on, and gives the function that tells the host something. */
 export function connect<M extends Messages>(
   receive: (message: M['toPage']) => void,

@@ -8,6 +8,7 @@ const page = pageHtml({
   source: 'https://host',
   nonce: 'bm9uY2U=',
   language: 'de',
+  loading: 'Lädt & zeichnet',
   strings: '{"\\"><script>alert(1)</script>":"Übersetzt"}',
 });
 
@@ -33,5 +34,6 @@ describe('pageHtml', () => {
     assert.doesNotMatch(page, /alert\(1\)<\/script>/);
     assert.ok(page.includes('Übersetzt'));
     assert.ok(page.includes('<html lang="de">'));
+    assert.ok(page.includes('<div id="root">Lädt &#38; zeichnet</div>'));
   });
 });
