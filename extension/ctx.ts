@@ -1,5 +1,6 @@
 import {
   commands,
+  EventEmitter,
   MarkdownString,
   ProgressLocation,
   StatusBarAlignment,
@@ -10,6 +11,7 @@ import {
   type ExtensionContext,
   type LogOutputChannel,
   type StatusBarItem,
+  type Uri,
 } from 'vscode';
 import {
   CloseAction,
@@ -32,10 +34,15 @@ import {
   type CacheStats,
   type SidecarStatus,
 } from '../sidecar/protocol.ts';
+import { registerActions } from './actions/actions.ts';
+import { Answers } from './answers.ts';
+import { registerChat } from './chatParticipant.ts';
 import { createClient } from './client.ts';
 import { sidecarSettings } from './config.ts';
+import { registerLanguageModel } from './languageModel.ts';
 import { Pages } from './pages.ts';
 import { registerPins } from './pins.ts';
+import { Proposals } from './proposals/preview.ts';
 import { RestartBudget } from './restarts.ts';
 import { startSidecar, type SidecarProcess } from './sidecarProcess.ts';
 import { statusView, type Status } from './statusView.ts';
@@ -48,6 +55,11 @@ export interface Api {
   /** Undefined while no sidecar runs. */
   status(): SidecarStatus | undefined;
   sidecarPid(): number | undefined;
+  /**
+   * Shows what makes `after` of `before`, the text that a document had: to be accepted or rejected change by change. False
+   * where there is nothing to change.
+   */
+  propose(target: Uri, before: string, after: string): Promise<boolean>;
 }
 
 const themeColors = {
@@ -61,8 +73,12 @@ export class Ctx {
   readonly #log: LogOutputChannel;
   readonly #item: StatusBarItem;
   readonly #client: LanguageClient;
+  readonly #answers: Answers;
   readonly #pages = new Pages();
+  readonly #proposals = new Proposals();
   readonly #restarts = new RestartBudget();
+  /** There may be another model than before, or none. */
+  readonly #modelChanges = new EventEmitter<void>();
   #sidecar: SidecarProcess | undefined;
   #status: Status = { state: 'stopped', message: 'Not started.' };
   #stats: CacheStats | undefined;
@@ -90,6 +106,7 @@ export class Ctx {
       },
       this.#log,
     );
+    this.#answers = new Answers(this.#client);
     this.#client.onNotification(StatusNotification, (status) => {
       this.#show(status, this.#stats);
     });
@@ -100,7 +117,16 @@ export class Ctx {
       this.#log,
       this.#item,
       this.#pages,
+      this.#proposals,
       ...this.#registerCommands(),
+      ...registerActions({
+        answers: this.#answers,
+        pages: this.#pages,
+        proposals: this.#proposals,
+      }),
+      registerChat(this.#answers),
+      registerLanguageModel(this.#answers, this.#modelChanges.event),
+      this.#modelChanges,
       ...registerPins(),
       onDidView((uri, firstLine, lastLine) => {
         if (this.#client.state !== State.Running) return;
@@ -120,6 +146,7 @@ export class Ctx {
       const child = this.#sidecar?.child;
       return child?.exitCode === null && child.signalCode === null ? child.pid : undefined;
     },
+    propose: (target, before, after) => this.#proposals.propose(target, before, after),
   };
 
   async start(): Promise<void> {
@@ -244,6 +271,7 @@ export class Ctx {
   }
 
   #show(status: Status, stats: CacheStats | undefined): void {
+    if (isLoaded(status) !== isLoaded(this.#status)) this.#modelChanges.fire();
     this.#status = status;
     this.#stats = stats;
     const view = statusView(status, stats);
@@ -256,3 +284,6 @@ export class Ctx {
     this.#item.backgroundColor = themeColors[view.severity];
   }
 }
+
+const isLoaded = ({ state }: Status): boolean =>
+  state === 'ready' || state === 'generating' || state === 'warning';
