@@ -66,7 +66,9 @@ describe('proposed changes', () => {
   afterEach(closeEditors);
 
   it('are shown beside what they replace, and change nothing by themselves', async () => {
+    assert.equal(document.getText(), source);
     assert.equal(await api.propose(document.uri, source, wanted), true);
+    assert.equal(document.getText(), source);
     const page = await pageWith(3);
     assert.equal(page.languageId, 'typescript');
     assert.deepEqual(page.getText().split('\n').slice(0, 3), [
