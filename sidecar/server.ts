@@ -10,7 +10,6 @@ import {
   TextDocumentIdentifier,
   TextDocuments,
   TextDocumentSyncKind,
-  WorkDoneProgress,
   InlineCompletionTriggerKind,
   type Connection,
   type InlineCompletionItem,
@@ -20,15 +19,11 @@ import { TextDocument } from 'vscode-languageserver-textdocument';
 import type { CompletionRequest } from './completion/complete.ts';
 import type { SourceFile } from './context/settle.ts';
 import { nameIn, type Folder } from './context/workspace.ts';
-import { diagnose } from './diagnose.ts';
-import { describeFailure, isCancellation, type Failure } from './engine/failure.ts';
+import { isCancellation, type Failure } from './engine/failure.ts';
+import { answerOwnRequests, type OwnRequestsOptions } from './ownRequests.ts';
 import {
   CacheStatsNotification,
-  CacheStatsRequest,
-  ContextRequest,
   DefinitionsRequest,
-  DiagnoseRequest,
-  InstallGpuRuntimeRequest,
   ViewNotification,
   type Definition,
   type DocumentPlace,
@@ -40,17 +35,10 @@ import { parseSettings } from './settings.ts';
 import { rate } from './stats.ts';
 import { notify, StatusReporter } from './status.ts';
 
-export interface ServerOptions extends Omit<
-  ServiceOptions,
-  'settings' | 'documents' | 'folders' | 'definitions'
-> {
-  readonly version: string;
-  /** Downloads the GPU runtime; resolves to a sentence for people. */
-  readonly installRuntime: (
-    onProgress: (fraction: number) => void,
-    signal: AbortSignal,
-  ) => Promise<Result<string, Failure>>;
-}
+export interface ServerOptions
+  extends
+    OwnRequestsOptions,
+    Omit<ServiceOptions, 'settings' | 'documents' | 'folders' | 'definitions'> {}
 
 /** How long definitions are waited for, in milliseconds; the client takes half a second. */
 const definitionsMs = 700;
@@ -135,43 +123,13 @@ export function serve(connection: Connection, options: ServerOptions): { close()
   connection.onDidChangeConfiguration(({ settings: all }: { settings: unknown }) => {
     takeSettings(isObject(all) ? all['sightline'] : undefined);
   });
-  connection.onRequest(CacheStatsRequest, () => service.stats);
   connection.onNotification(ViewNotification, ({ uri, firstLine, lastLine }) => {
     const document = documents.get(uri);
     if (document === undefined || !service.settings.enable) return;
     const line = Math.floor((firstLine + lastLine) / 2);
     service.documentViewed(uri, document.offsetAt({ line, character: 0 }));
   });
-  connection.onRequest(ContextRequest, () => service.context());
-  connection.onRequest(DiagnoseRequest, () =>
-    diagnose({
-      version: options.version,
-      loadAddon: options.loadAddon,
-      settings: service.settings,
-      status: service.idle,
-      stats: service.stats,
-    }),
-  );
-  connection.onRequest(InstallGpuRuntimeRequest, async ({ workDoneToken }, token) => {
-    const abort = new AbortController();
-    token.onCancellationRequested(() => {
-      abort.abort();
-    });
-    let shown = -1;
-    const showProgress = (fraction: number): void => {
-      const percentage = Math.floor(fraction * 100);
-      if (workDoneToken === undefined || percentage === shown) return;
-      shown = percentage;
-      const value = { kind: 'report' as const, percentage };
-      connection.sendProgress(WorkDoneProgress.type, workDoneToken, value).catch(() => undefined);
-    };
-    const outcome = await options.installRuntime(showProgress, abort.signal);
-    if (outcome.ok) return outcome.value;
-    return new ResponseError<void>(
-      isCancellation(outcome.error) ? LSPErrorCodes.RequestCancelled : LSPErrorCodes.RequestFailed,
-      describeFailure(outcome.error),
-    );
-  });
+  answerOwnRequests(connection, service, options);
   connection.onShutdown(() => service.close());
 
   // Told of every opening too.

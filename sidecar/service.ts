@@ -1,4 +1,5 @@
 import { basename } from 'node:path';
+import { chat, type ChatEvent } from './chat/chat.ts';
 import { complete, type Completion, type CompletionRequest } from './completion/complete.ts';
 import { canFillInTheMiddle } from './completion/fim.ts';
 import { CompletionRequests, type Offer } from './completion/requests.ts';
@@ -16,8 +17,23 @@ import type { ModelInfo } from './engine/addon.ts';
 import type { LoadedAddon } from './engine/load.ts';
 import { engineOptionsOf } from './engineOptions.ts';
 import type { SelfChecks } from './engine/selfChecks.ts';
-import type { CacheStats, SidecarStatus, SightlineSettings } from './protocol.ts';
-import { fail, type Result } from './result.ts';
+import { Line } from './engine/line.ts';
+import { sequences } from './engine/sequences.ts';
+import { Turns } from './engine/turns.ts';
+import { memoryForecast } from './forecast.ts';
+import { modelInSight } from './modelInSight.ts';
+import type {
+  CacheQuality,
+  CacheStats,
+  ChatAnswer,
+  ChatParams,
+  MemoryForecast,
+  ModelInSight,
+  SidecarStatus,
+  SightlineSettings,
+} from './protocol.ts';
+import { measureCache } from './quality/measure.ts';
+import { fail, succeed, type Result } from './result.ts';
 import type { Grammars } from './syntax/parser.ts';
 import { Windows } from './windows.ts';
 import { cacheStats, completionStats, type CompletionStats } from './stats.ts';
@@ -69,8 +85,14 @@ export class CompletionService {
   /** What to say while nothing runs. */
   #idle: SidecarStatus = { state: 'ready', message: 'The model loads with the first document.' };
   #running = 0;
+  readonly #options: ServiceOptions;
+  readonly #turns = new Turns();
+  readonly #line = new Line();
+  /** What runs besides completions. */
+  readonly #busy = new Set<SidecarStatus>();
 
   constructor(options: ServiceOptions, observer: ServiceObserver) {
+    this.#options = options;
     const { loadAddon, bundledModel, selfChecks, settings, documents, idleMs } = options;
     const { folders, definitions, snapshotFiles } = options;
     this.#observer = observer;
@@ -230,7 +252,7 @@ export class CompletionService {
 
   #settleWhenIdle(): void {
     void this.#engine.model(new AbortController().signal).then((model) => {
-      if (model.ok && this.#running === 0) this.#keeper.wait(model.value);
+      if (model.ok && this.#running === 0 && this.#busy.size === 0) this.#keeper.wait(model.value);
     });
   }
 
@@ -264,13 +286,16 @@ export class CompletionService {
         onText(text);
       });
     };
-    let stable = this.#keeper.take(model.value, request.uri);
-    let outcome = await attempt(stable);
-    while (!outcome.ok && isMemoryShort(outcome.error) && stable.tokens.length > 0) {
-      this.#keeper.shrink(model.value);
-      stable = this.#keeper.take(model.value, request.uri);
-      outcome = await attempt(stable);
-    }
+    const outcome = await this.#turns.first(async () => {
+      let stable = this.#keeper.take(model.value, request.uri);
+      let tried = await attempt(stable);
+      while (!tried.ok && isMemoryShort(tried.error) && stable.tokens.length > 0) {
+        this.#keeper.shrink(model.value);
+        stable = this.#keeper.take(model.value, request.uri);
+        tried = await attempt(stable);
+      }
+      return tried;
+    });
     this.#running--;
     if (outcome.ok) {
       this.#publish(model.value, completionStats(outcome.value));
@@ -280,14 +305,126 @@ export class CompletionService {
         this.#keeper.note(request.uri, { cursor: request.offset, shown });
       }
     }
-    if (this.#running === 0) this.#keeper.wait(model.value);
     if (outcome.ok || isCancellation(outcome.error)) {
-      if (this.#running === 0) this.#observer.status(this.#idle);
+      this.#rest(model.value);
     } else {
+      if (this.#running === 0 && this.#busy.size === 0) this.#keeper.wait(model.value);
       const state = outcome.error.code === 'DOCUMENT_BINARY' ? 'warning' : 'error';
       this.#observer.status({ state, message: describeFailure(outcome.error) });
     }
     return outcome;
+  }
+
+  /** Answers a conversation; completions go first while it runs. Failures are the caller's to tell. */
+  async chat(
+    params: ChatParams,
+    signal: AbortSignal,
+    onEvent: (event: ChatEvent) => void,
+  ): Promise<Result<ChatAnswer, Failure>> {
+    const { documents, folders } = this.#options;
+    const of = { documents, folders, sources: this.#sources, keeper: this.#keeper };
+    return this.#long('Answering', signal, async (model) => {
+      const tell = (event: ChatEvent): void => {
+        onEvent(event);
+        this.#publish(model, this.#latest);
+      };
+      return chat(model, params, { ...of, turns: this.#turns }, signal, tell);
+    });
+  }
+
+  /** Compares the cache in use with an FP16 one on an open document, as far as the context holds it. */
+  async measure(
+    uri: string,
+    signal: AbortSignal,
+    onProgress: (fraction: number) => void,
+  ): Promise<Result<CacheQuality, Failure>> {
+    const document = [...this.#options.documents()].find((one) => one.uri === uri);
+    if (document === undefined) {
+      return fail({
+        code: 'DOCUMENT_UNKNOWN',
+        message: 'This document is not open in the editor. Open it, and measure again.',
+      });
+    }
+    return this.#long(`Measuring the cache on ${document.name}`, signal, async (model) => {
+      const all = await model.tokenizer.tokenize(document.text.replaceAll('\r\n', '\n'));
+      if (all.length < 2) {
+        return fail({
+          code: 'DOCUMENT_UNKNOWN',
+          message: `${document.name} has nothing to be measured on. Choose a longer document.`,
+        });
+      }
+      const text = all.subarray(0, model.native.info.contextTokens - 1);
+      const measured = await measureCache(model, text, this.#turns, signal, onProgress);
+      const { policy } = this.#settings.cache;
+      return succeed({ uri, documentTokens: all.length, policy, ...measured });
+    });
+  }
+
+  /** Work that makes way for completions, one after the other; nothing is put into the cache beside it. */
+  async #long<T>(
+    message: string,
+    signal: AbortSignal,
+    work: (model: LoadedModel) => Promise<Result<T, Failure>>,
+  ): Promise<Result<T, Failure>> {
+    const model = await this.#engine.model(signal);
+    if (!model.ok) return model;
+    const busy = { state: 'generating', message } as const;
+    this.#busy.add(busy);
+    this.#keeper.stop();
+    this.#observer.status(busy);
+    try {
+      return await this.#line.run(signal, () => work(model.value));
+    } catch (error) {
+      return fail(signal.aborted ? cancelled : failureOf(error));
+    } finally {
+      this.#busy.delete(busy);
+      this.#rest(model.value);
+    }
+  }
+
+  /** Says how things stand now, and goes on with what is done while nothing happens. */
+  #rest(model: LoadedModel): void {
+    if (this.#running > 0) return;
+    const [busy] = this.#busy;
+    this.#observer.status(busy ?? this.#idle);
+    if (busy === undefined) this.#keeper.wait(model);
+  }
+
+  /** The loaded model; waits for it. */
+  async loaded(signal: AbortSignal): Promise<Result<ModelInSight, Failure>> {
+    const model = await this.#engine.model(signal);
+    return model.ok ? succeed(modelInSight(model.value)) : model;
+  }
+
+  /** The tokens of each text. */
+  async countTokens(
+    texts: readonly string[],
+    signal: AbortSignal,
+  ): Promise<Result<readonly number[], Failure>> {
+    const model = await this.#engine.model(signal);
+    if (!model.ok) return model;
+    try {
+      const counts = texts.map(async (text) => (await model.value.tokenizer.tokenize(text)).length);
+      return succeed(await Promise.all(counts));
+    } catch (error) {
+      return fail(failureOf(error));
+    }
+  }
+
+  /** What caches of the loaded model take by length; null before there is one. */
+  forecast(): MemoryForecast | null {
+    return this.#model === undefined ? null : memoryForecast(this.#model.native);
+  }
+
+  /** Empties the cache, in memory and on disk; what is open is put into it anew. */
+  async clearCache(): Promise<void> {
+    const model = this.#model;
+    if (model === undefined) return;
+    this.#keeper.forget();
+    await this.#snapshots?.forget();
+    for (const sequence of Object.values(sequences)) await model.native.dropSequence(sequence);
+    this.#publish(model, {});
+    this.#rest(model);
   }
 
   async close(): Promise<void> {
@@ -309,6 +446,8 @@ export class CompletionService {
     this.#observer.stats(this.#stats);
   }
 }
+
+const cancelled: Failure = { code: 'ABORTED', message: 'The request was cancelled.' };
 
 const isMemoryShort = ({ code }: Failure): boolean =>
   code === 'CACHE_EXHAUSTED' || code === 'OUT_OF_MEMORY';

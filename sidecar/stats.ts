@@ -1,5 +1,6 @@
 import type { Completion } from './completion/complete.ts';
 import type { LoadedModel } from './engine/engine.ts';
+import { sequenceName } from './engine/sequences.ts';
 import type { CacheStats } from './protocol.ts';
 
 /** What completions add to the cache's account. */
@@ -15,9 +16,12 @@ export function cacheStats(
   latest: CompletionStats,
 ): CacheStats {
   const recalled = recalledCheck === undefined ? {} : { check: recalledCheck };
-  const stats = native.stats();
-  const { tokens, bytes } = stats;
-  const sequences = [{ name: 'completion' as const, tokens, bytes, sharedBytes: 0 }];
+  const { sharedBytes, ...stats } = native.stats();
+  const sequences = stats.sequences.flatMap(({ sequence, tokens, bytes }) => {
+    const name = sequenceName(sequence);
+    // Only these two have a start in common.
+    return name === undefined ? [] : [{ name, tokens, bytes, sharedBytes }];
+  });
   return { ...recalled, ...stats, sequences, policy, ...latest };
 }
 

@@ -66,6 +66,10 @@ class EngineObject : public Napi::ObjectWrap<EngineObject> {
                            InstanceMethod<&EngineObject::complete>("complete"),
                            InstanceMethod<&EngineObject::evaluate>("evaluate"),
                            InstanceMethod<&EngineObject::truncate>("truncate"),
+                           InstanceMethod<&EngineObject::compare>("compare"),
+                           InstanceMethod<&EngineObject::begin_sequence>("beginSequence"),
+                           InstanceMethod<&EngineObject::drop_sequence>("dropSequence"),
+                           InstanceMethod<&EngineObject::forecast>("forecast"),
                            InstanceMethod<&EngineObject::set_cache_budget>("setCacheBudget"),
                            InstanceMethod<&EngineObject::stats>("stats"),
                            InstanceMethod<&EngineObject::save_session>("saveSession"),
@@ -136,11 +140,13 @@ class EngineObject : public Napi::ObjectWrap<EngineObject> {
     const std::string rows = call[1].IsString() ? call[1].As<Napi::String>().Utf8Value() : "";
     if (rows != "all" && rows != "last")
       return rejected_job(call.Env(), {Code::bad_argument, "logits must be 'all' or 'last'."});
+    Result<int32_t> sequence = to_sequence(call[2]);
+    if (!sequence) return rejected_job(call.Env(), sequence.error());
     const auto settlement = run(
         call.Env(),
-        [tokens = std::move(tokens.value()), all = rows == "all"](runtime::Model& model,
-                                                                  const Settlement& settlement) {
-          return model.evaluate(tokens, all, *settlement.cancel);
+        [tokens = std::move(tokens.value()), all = rows == "all", sequence = sequence.value()](
+            runtime::Model& model, const Settlement& settlement) {
+          return model.evaluate(tokens, all, *settlement.cancel, sequence);
         },
         [](Napi::Env env, const std::vector<float>& logits) { return to_js(env, logits); });
     return settlement->job(call.Env());
@@ -158,6 +164,75 @@ class EngineObject : public Napi::ObjectWrap<EngineObject> {
         [count = tokens.value(), rollback](runtime::Model& model, const Settlement&)
             -> Result<int32_t> { return model.truncate(count, rollback); },
         [](Napi::Env env, int32_t kept) { return Napi::Number::New(env, kept); });
+  }
+
+  /// The first where none is given.
+  static Result<int32_t> to_sequence(const Napi::Value& value) {
+    if (value.IsUndefined()) return int32_t{runtime::kFirstSequence};
+    return to_count(value, "sequence");
+  }
+
+  Napi::Value compare(const Napi::CallbackInfo& call) {
+    Result<std::vector<llama_token>> tokens = to_tokens(call[0]);
+    if (!tokens) return rejected_job(call.Env(), tokens.error());
+    Result<std::vector<llama_token>> next = to_tokens(call[1]);
+    if (!next) return rejected_job(call.Env(), next.error());
+    Result<int32_t> sequence = to_count(call[2], "sequence");
+    if (!sequence) return rejected_job(call.Env(), sequence.error());
+    Result<int32_t> reference = to_count(call[3], "reference");
+    if (!reference) return rejected_job(call.Env(), reference.error());
+    const auto settlement = run(
+        call.Env(),
+        [tokens = std::move(tokens.value()), next = std::move(next.value()),
+         sequence = sequence.value(),
+         reference = reference.value()](runtime::Model& model, const Settlement& settlement) {
+          return model.compare(tokens, next, sequence, reference, *settlement.cancel);
+        },
+        [](Napi::Env env, const runtime::Comparison& comparison) {
+          return to_js(env, comparison);
+        });
+    return settlement->job(call.Env());
+  }
+
+  Napi::Value begin_sequence(const Napi::CallbackInfo& call) {
+    Result<int32_t> sequence = to_sequence(call[0]);
+    if (!sequence) return rejected(call.Env(), sequence.error());
+    Result<cache::Policy> policy = to_cache_policy(call[1]);
+    if (!policy) return rejected(call.Env(), policy.error());
+    return promise(
+        call.Env(),
+        [sequence = sequence.value(), policy = std::move(policy.value())](runtime::Model& model,
+                                                                          const Settlement&) {
+          return model.begin_sequence(sequence, policy);
+        },
+        [](Napi::Env env, runtime::Done) { return env.Undefined(); });
+  }
+
+  Napi::Value drop_sequence(const Napi::CallbackInfo& call) {
+    Result<int32_t> sequence = to_sequence(call[0]);
+    if (!sequence) return rejected(call.Env(), sequence.error());
+    return promise(
+        call.Env(),
+        [sequence = sequence.value()](runtime::Model& model,
+                                      const Settlement&) -> Result<runtime::Done> {
+          model.drop_sequence(sequence);
+          return runtime::Done{};
+        },
+        [](Napi::Env env, runtime::Done) { return env.Undefined(); });
+  }
+
+  Napi::Value forecast(const Napi::CallbackInfo& call) {
+    Result<std::vector<llama_token>> lengths = to_tokens(call[0]);
+    if (!lengths) {
+      Napi::Error(call.Env(), to_js_error(call.Env(), lengths.error()))
+          .ThrowAsJavaScriptException();
+      return call.Env().Undefined();
+    }
+    if (*model_ == nullptr) {
+      throw_closed(call.Env());
+      return call.Env().Undefined();
+    }
+    return to_js(call.Env(), (*model_)->forecast(lengths.value()));
   }
 
   Napi::Value set_cache_budget(const Napi::CallbackInfo& call) {

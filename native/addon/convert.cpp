@@ -220,10 +220,18 @@ Result<runtime::LoadOptions> to_load_options(const Napi::Value& value) {
   return options;
 }
 
+Result<cache::Policy> to_cache_policy(const Napi::Value& value) {
+  Reader reader(value);
+  const std::string name = reader.text("policy");
+  if (!reader.wrong().empty()) return reader.error();
+  return to_policy(reader, name);
+}
+
 Result<runtime::CompleteRequest> to_complete_request(const Napi::Value& value) {
   Reader reader(value);
   runtime::CompleteRequest request;
   request.tokens = reader.tokens("tokens");
+  if (reader.has("sequence")) request.sequence = reader.count("sequence");
   request.max_tokens = reader.count("maxTokens");
   request.stop_tokens = reader.tokens("stopTokens");
   if (reader.has("speculate")) request.speculate = reader.flag("speculate");
@@ -299,6 +307,9 @@ Napi::Value to_js(Napi::Env env, const runtime::Info& info) {
   object.Set("trainedTokens", info.trained_tokens);
   object.Set("contextTokens", info.context_tokens);
   object.Set("fim", fim);
+  object.Set("bosText", info.bos_text);
+  object.Set("eosText", info.eos_text);
+  if (!info.chat_template.empty()) object.Set("chatTemplate", info.chat_template);
   object.Set("bos", info.bos);
   object.Set("addBos", info.add_bos);
   object.Set("ownedLayers", info.owned_layers);
@@ -346,6 +357,17 @@ Napi::Value to_js(Napi::Env env, const runtime::Stats& stats) {
   object.Set("contextTokens", stats.context_tokens);
   object.Set("bytes", static_cast<double>(total));
   object.Set("reservedBytes", static_cast<double>(stats.reserved_bytes + stats.passed_bytes));
+  object.Set("budgetBytes", static_cast<double>(stats.budget_bytes));
+  Napi::Array sequences = Napi::Array::New(env);
+  for (const runtime::SequenceStats& each : stats.sequences) {
+    Napi::Object sequence = Napi::Object::New(env);
+    sequence.Set("sequence", each.sequence);
+    sequence.Set("tokens", static_cast<double>(each.tokens));
+    sequence.Set("bytes", static_cast<double>(each.bytes));
+    sequences.Set(sequences.Length(), sequence);
+  }
+  object.Set("sequences", sequences);
+  object.Set("sharedBytes", static_cast<double>(stats.shared_bytes));
   object.Set("fp16Bytes", static_cast<double>(account.fp16_bytes + stats.passed_bytes));
   object.Set("droppedTokens", static_cast<double>(account.dropped_tokens));
   object.Set("degradedTokens", static_cast<double>(account.degraded_tokens));
@@ -354,6 +376,28 @@ Napi::Value to_js(Napi::Env env, const runtime::Stats& stats) {
   for (const int32_t layer : stats.biased_layers) biased.Set(biased.Length(), layer);
   object.Set("biasedLayers", biased);
   if (stats.check) object.Set("check", to_js(env, *stats.check));
+  return object;
+}
+
+Napi::Value to_js(Napi::Env env, const std::vector<runtime::Forecast>& forecasts) {
+  Napi::Array array = Napi::Array::New(env);
+  for (const runtime::Forecast& forecast : forecasts) {
+    Napi::Object object = Napi::Object::New(env);
+    object.Set("policy", forecast.policy);
+    Napi::Array bytes = Napi::Array::New(env);
+    for (const size_t each : forecast.bytes) bytes.Set(bytes.Length(), static_cast<double>(each));
+    object.Set("bytes", bytes);
+    array.Set(array.Length(), object);
+  }
+  return array;
+}
+
+Napi::Value to_js(Napi::Env env, const runtime::Comparison& comparison) {
+  Napi::Object object = Napi::Object::New(env);
+  object.Set("divergences", to_js(env, comparison.divergences));
+  object.Set("losses", to_js(env, comparison.losses));
+  object.Set("referenceLosses", to_js(env, comparison.reference_losses));
+  object.Set("sameTop", comparison.same_top);
   return object;
 }
 

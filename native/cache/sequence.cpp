@@ -118,12 +118,15 @@ void Sequence::hold(int32_t length) {
   for (Layer& layer : layers_) layer.hold();
 }
 
-std::unique_ptr<Sequence> Sequence::fork() const {
+std::unique_ptr<Sequence> Sequence::fork(int32_t length) const {
   auto other = std::make_unique<Sequence>(common_.policy, common_.pool);
+  other->common_.hold = common_.hold;
   other->common_.schedule = common_.schedule;
   other->common_.kind_weights = common_.kind_weights;
   for (int32_t i = 0; i < layers(); i++)
     other->layers_.emplace_back(other->common_, i).share(layer(i));
+  other->truncate(length);
+  other->hold(kNoHold);
   return other;
 }
 

@@ -93,9 +93,11 @@ class Sequence {
   /// at `length` itself.) Without: kNoHold.
   void hold(int32_t length);
 
-  /// Another sequence with the same tokens: shares every slot with this one until either writes to
-  /// it. O(blocks). Not between `begin` and `commit`.
-  std::unique_ptr<Sequence> fork() const;
+  /// Another sequence with the first `length` tokens, or what `truncate` would keep of them: shares
+  /// every slot with this one until either writes to it. Where this one holds a length, so that
+  /// nothing is lost by going back to it, nothing is lost by a fork of that length either; the
+  /// other holds none. O(blocks). Not between `begin` and `commit`.
+  std::unique_ptr<Sequence> fork(int32_t length = kNoHold) const;
 
   /// automatic: the new budget applies at once to the tokens held, oldest first; what is coded
   /// stays coded. `exhausted` where there is no room to code them; the next steps try again.

@@ -227,11 +227,22 @@ void CacheBuffer::set(const ggml_tensor* tensor, const void* data, size_t offset
     missing_.erase(static_cast<int64_t>(row));
 }
 
-void CacheBuffer::clear() {
+void CacheBuffer::forget_past() {
   set_keys_.clear();
   missing_.clear();
   dropped_to_ = 0;
   told_dropped_ = false;
+}
+
+std::shared_ptr<cache::Sequence> CacheBuffer::exchange(std::shared_ptr<cache::Sequence> next) {
+  forget_past();
+  for (const auto& [layer, geometry] : geometry_)
+    static_cast<void>(next->configure(layer, geometry, memory_));  // is as it was for ours
+  return std::exchange(cache_, std::move(next));
+}
+
+void CacheBuffer::clear() {
+  forget_past();
   cache_->truncate(0);
   for (size_t i = 0; i < tensors_.size(); i++) tensors_[i]->data = stand_ins_[i];
   given_.reset();

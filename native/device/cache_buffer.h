@@ -69,6 +69,8 @@ class CacheBuffer {
   void clear();
   /// The same with another policy.
   void set_policy(const cache::Policy& policy);
+  /// Puts another sequence in the place of its own, which it gives. The cache is ours.
+  std::shared_ptr<cache::Sequence> exchange(std::shared_ptr<cache::Sequence> next);
 
   /// Whether keys were set whose values have not come.
   bool half_set() const { return !set_keys_.empty(); }
@@ -92,6 +94,7 @@ class CacheBuffer {
   std::vector<uint16_t> read_rows(CacheTensor tensor, size_t width, Rows rows) const;
   cache::Status write_rows(CacheTensor tensor, Rows rows, const uint16_t* halves);
   bool append(const ggml_tensor* tensor, const void* data, size_t offset, size_t size);
+  void forget_past();
 
   std::shared_ptr<cache::Sequence> cache_;
   cache::Memory& memory_;

@@ -515,6 +515,20 @@ cache::Sequence& Device::cache() {
   return caches.empty() ? *implementation_->no_cache : caches.front()->cache();
 }
 
+std::unique_ptr<cache::Sequence> Device::make_cache(const cache::Policy& policy) const {
+  return std::make_unique<cache::Sequence>(policy, *implementation_->pool);
+}
+
+std::shared_ptr<cache::Sequence> Device::exchange_cache(std::shared_ptr<cache::Sequence> next) {
+  const std::lock_guard lock(implementation_->mutex);
+  // What a context has in several places is one sequence.
+  const cache::Sequence* ours = &implementation_->caches.front()->cache();
+  std::shared_ptr<cache::Sequence> before;
+  for (CacheBuffer* buffer : implementation_->caches)
+    if (&buffer->cache() == ours) before = buffer->exchange(next);
+  return before;
+}
+
 const cache::Pool& Device::pool() const { return *implementation_->pool; }
 void Device::set_budget(size_t bytes) { implementation_->pool->set_budget(bytes); }
 

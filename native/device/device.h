@@ -88,6 +88,12 @@ class Device {
   /// The cache of the oldest context; an empty one while there is none. Not to be used while a
   /// graph runs.
   cache::Sequence& cache();
+  /// Another sequence, empty and with a policy without fault, for `exchange_cache`.
+  std::unique_ptr<cache::Sequence> make_cache(const cache::Policy& policy) const;
+  /// Puts a sequence of this device in the place of the oldest context's cache, and gives that.
+  /// What llama.cpp knows of the tokens held is the caller's to set right. Not while a graph runs;
+  /// sequences do not outlive the device.
+  std::shared_ptr<cache::Sequence> exchange_cache(std::shared_ptr<cache::Sequence> next);
   const cache::Pool& pool() const;
   /// Of all caches together, from here on; 0: no bound.
   void set_budget(size_t bytes);

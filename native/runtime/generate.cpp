@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 
+#include "runtime/common_prefix.h"
 #include "runtime/model.h"
 #include "runtime/utf8.h"
 
@@ -35,11 +36,6 @@ double seconds_since(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
-size_t common_prefix(std::span<const llama_token> a, std::span<const llama_token> b) {
-  return static_cast<size_t>(std::mismatch(a.begin(), a.end(), b.begin(), b.end()).first -
-                             a.begin());
-}
-
 }  // namespace
 
 Result<Completion> Model::complete(const CompleteRequest& request, const CompleteListener& listener,
@@ -55,6 +51,7 @@ Result<Completion> Model::complete(const CompleteRequest& request, const Complet
                                          std::to_string(info_.context_tokens) + "."};
   }
   if (cancel.load()) return cancelled();
+  if (const auto used = use(request.sequence, prompt); !used) return used.error();
 
   // The last token is evaluated in any case: its logits are where generation begins.
   const size_t common = std::min(common_prefix(tokens_, prompt), prompt.size() - 1);

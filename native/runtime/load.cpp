@@ -30,6 +30,11 @@ std::string metadata(const llama_model* model, const std::string& key) {
   return length < 0 ? std::string() : std::string(value.data());
 }
 
+/// What a vocabulary writes for a token; nothing where there is none.
+std::string text_of(const llama_vocab* vocab, llama_token token) {
+  return token < 0 ? std::string() : std::string(llama_vocab_get_text(vocab, token));
+}
+
 /// Of the progress of a load that ends with a check of the cache.
 constexpr float kLoadingShare = 0.5f;
 
@@ -173,6 +178,10 @@ Result<Done> Model::open(const LoadOptions& options, const Progress& progress,
                llama_vocab_fim_rep(vocab_), llama_vocab_fim_sep(vocab_)};
   info_.bos = llama_vocab_bos(vocab_);
   info_.add_bos = llama_vocab_get_add_bos(vocab_);
+  info_.bos_text = text_of(vocab_, info_.bos);
+  info_.eos_text = text_of(vocab_, llama_vocab_eos(vocab_));
+  if (const char* chat = llama_model_chat_template(model_.get(), nullptr))
+    info_.chat_template = chat;
   info_.context_tokens =
       options.context_tokens == 0 ? info_.trained_tokens : options.context_tokens;
   info_.threads = options.threads == 0 ? default_threads() : options.threads;
@@ -194,6 +203,10 @@ Result<Done> Model::open(const LoadOptions& options, const Progress& progress,
   progress(1.0f);
   info_.load_seconds =
       std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();
+  if (device_ != nullptr) {
+    policy_ = device_->cache().policy();
+    geometries_ = device_->cache().geometries();
+  }
   publish();
   return Done{};
 }

@@ -50,10 +50,17 @@ void Model::publish() {
     stats.account = device_->cache().account();
     stats.passed_bytes = device_->passed_bytes();
     stats.reserved_bytes = device_->pool().reserved();
+    stats.budget_bytes = device_->pool().budget();
+    stats.shared_bytes = device_->pool().referenced() - device_->pool().used();
+    for (const Parked& parked : parked_)
+      stats.sequences.push_back({parked.sequence, static_cast<int64_t>(parked.tokens.size()),
+                                 parked.cache->account().bytes()});
     stats.biased_layers = biased_layers_;
     stats.check = check_;
   }
   stats.account.tokens = static_cast<int64_t>(tokens_.size());
+  stats.sequences.push_back(
+      {sequence_, stats.account.tokens, stats.account.bytes() + stats.passed_bytes});
   const std::lock_guard lock(stats_mutex_);
   stats_ = stats;
 }
@@ -152,33 +159,42 @@ Result<Done> Model::decode(std::span<const llama_token> tokens, bool all_logits,
                            const Cancel& cancel) {
   if (cancel.load()) return cancelled();
   Batch batch(static_cast<int32_t>(tokens.size()));
-  cancel_.store(&cancel);
-  const int32_t code = llama_decode(
-      context_.get(), batch.fill(tokens, static_cast<int32_t>(tokens_.size()), all_logits));
-  cancel_.store(nullptr);
-  if (device_ != nullptr) device_->end_graph(code == 0);
-  if (code != 0) {
+  for (;;) {
+    const size_t held = tokens_.size();
+    cancel_.store(&cancel);
+    const int32_t code =
+        llama_decode(context_.get(), batch.fill(tokens, static_cast<int32_t>(held), all_logits));
+    cancel_.store(nullptr);
+    if (device_ != nullptr) device_->end_graph(code == 0);
+    if (code == 0) break;
     settle();
-    return decode_error(code);
+    const bool lacks_memory =
+        device_ != nullptr && device_->failure() == device::Failure::cache_exhausted;
+    if (!lacks_memory || tokens_.size() != held || !drop_parked()) return decode_error(code);
   }
   tokens_.insert(tokens_.end(), tokens.begin(), tokens.end());
   publish();
   return Done{};
 }
 
-/// Tells llama.cpp which positions our cache holds already: by batches that are not computed.
-Result<Done> Model::note_tokens(std::span<const llama_token> tokens) {
+/// Takes note of the tokens that our cache holds. llama.cpp, which knows them by position only, is
+/// told by batches that are not computed. Where that fails the cache is empty.
+Result<Done> Model::note_tokens(std::vector<llama_token> tokens) {
+  llama_memory_t memory = llama_get_memory(context_.get());
+  llama_memory_seq_rm(memory, 0, static_cast<llama_pos>(tokens.size()), -1);
+  const auto known = static_cast<size_t>(llama_memory_seq_pos_max(memory, 0) + 1);
   device_->pretend(true);
   int32_t code = 0;
-  for (size_t at = 0; at < tokens.size() && code == 0; at += kMicroBatch) {
-    const auto batch = tokens.subspan(at, std::min(kMicroBatch, tokens.size() - at));
+  for (size_t at = known; at < tokens.size() && code == 0; at += kMicroBatch) {
+    const auto batch = std::span(tokens).subspan(at, std::min(kMicroBatch, tokens.size() - at));
     Batch noted(static_cast<int32_t>(batch.size()));
     code = llama_decode(context_.get(), noted.fill(batch, static_cast<int32_t>(at), false));
   }
   device_->pretend(false);
-  if (code != 0) return decode_error(code);
-  tokens_.assign(tokens.begin(), tokens.end());
-  return Done{};
+  tokens_ = std::move(tokens);
+  if (code == 0) return Done{};
+  truncate(0);
+  return decode_error(code);
 }
 
 /// After a step that did not finish: llama.cpp, the cache and we agree again on the tokens held.
@@ -219,16 +235,25 @@ void Model::set_budget(size_t bytes) {
   const bool grows = bytes == 0 || bytes > device_->pool().used();
   if (grows) device_->set_budget(bytes);
   // Where there is no room to code what is held, the next steps try again.
-  if (device_->cache().policy().kind == cache::PolicyKind::automatic)
-    static_cast<void>(device_->cache().set_budget(bytes > 0 ? bytes : default_budget()));
+  const auto apply = [&](cache::Sequence& sequence) {
+    if (sequence.policy().kind == cache::PolicyKind::automatic)
+      static_cast<void>(sequence.set_budget(bytes > 0 ? bytes : default_budget()));
+  };
+  apply(device_->cache());
+  for (const Parked& parked : parked_) apply(*parked.cache);
+  {
+    const std::lock_guard lock(stats_mutex_);
+    policy_.budget = device_->cache().policy().budget;
+  }
   device_->set_budget(bytes);
   publish();
 }
 
 Result<std::vector<float>> Model::evaluate(std::span<const llama_token> tokens, bool all_logits,
-                                           const Cancel& cancel) {
+                                           const Cancel& cancel, int32_t sequence) {
   if (tokens.empty()) return Error{Code::bad_argument, "There are no tokens to evaluate."};
   if (const auto checked = check_tokens(tokens); !checked) return checked.error();
+  if (const auto used = use(sequence); !used) return used.error();
   if (tokens_.size() + tokens.size() > static_cast<size_t>(info_.context_tokens)) {
     return Error{Code::context_full, "The context holds " + std::to_string(info_.context_tokens) +
                                          " tokens and has no room for " +

@@ -1,6 +1,11 @@
 #pragma once
-// One model with one context and one sequence. Used from one thread at a time; only `stats` may be
+// One model with one context. Used from one thread at a time; only `stats` and `forecast` may be
 // called from any.
+//
+// It has as many sequences as are asked for, by number: one is in the context, the others are
+// parked, with their caches. Where memory lacks for the one in use, parked ones are dropped, the
+// one used longest ago first. A model with layers that keep llama.cpp's own cache has one sequence,
+// whatever number is asked for.
 
 #include <atomic>
 #include <cstdint>
@@ -24,6 +29,9 @@
 #include "runtime/threadpool.h"
 
 namespace sightline::runtime {
+
+/// The sequence of those who ask for none.
+inline constexpr int32_t kFirstSequence = 0;
 
 /// Set from another thread to end a call within one decode step or one node of a graph.
 using Cancel = std::atomic<bool>;
@@ -68,6 +76,8 @@ struct Info {
   FimTokens fim{};
   llama_token bos = -1;
   bool add_bos = false;
+  std::string bos_text, eos_text;
+  std::string chat_template;  // Jinja; empty: the GGUF has none
   int32_t owned_layers = 0;
   int32_t threads = 0;
   std::string kernels;
@@ -77,14 +87,37 @@ struct Info {
   double load_seconds = 0;
 };
 
+struct SequenceStats {
+  int32_t sequence;
+  int64_t tokens;
+  size_t bytes;
+};
+
 struct Stats {
   std::string policy;
   int32_t context_tokens = 0;
+  std::vector<SequenceStats> sequences;  // all, the one in the context last
+  size_t shared_bytes = 0;               // of their bytes, counted more than once
+  size_t budget_bytes = 0;
   cache::Account account;
   size_t passed_bytes = 0;    // cache tensors that stay with the inner device
   size_t reserved_bytes = 0;  // of the pool
   std::vector<int32_t> biased_layers;
   std::optional<Check> check;
+};
+
+/// How the predictions of two sequences with the same tokens differ, token by token.
+struct Comparison {
+  std::vector<float> divergences;       // KL(reference || other) in nats
+  std::vector<float> losses;            // -log p of the token that follows, in nats
+  std::vector<float> reference_losses;  // the same of the reference
+  int32_t same_top = 0;                 // tokens after which both find the same one the likeliest
+};
+
+/// What a sequence takes with a policy, see cache::forecast_bytes.
+struct Forecast {
+  std::string policy;
+  std::vector<size_t> bytes;  // for each length asked for
 };
 
 /// A sequence on disk.
@@ -111,6 +144,8 @@ struct CompleteRequest {
   int32_t shared_tokens = 0;
   /// Whether tokens may be drafted and verified several in a step: the same tokens, sooner.
   bool speculate = true;
+  /// Where another sequence has more of the prompt's start, by a block, that is shared.
+  int32_t sequence = kFirstSequence;
 };
 
 /// What a running completion reports.
@@ -157,9 +192,24 @@ class Model {
 
   /// Appends tokens; gives logits [rows][vocabulary] of every token or of the last one.
   Result<std::vector<float>> evaluate(std::span<const llama_token> tokens, bool all_logits,
-                                      const Cancel& cancel);
+                                      const Cancel& cancel, int32_t sequence = kFirstSequence);
 
-  /// Keeps at most the first `tokens` tokens and returns how many are left. Fewer where the cut
+  /// Appends the same tokens to two sequences; next[i] is the token that follows tokens[i]. The
+  /// logits of one call are held twice: [tokens][vocabulary].
+  Result<Comparison> compare(std::span<const llama_token> tokens, std::span<const llama_token> next,
+                             int32_t sequence, int32_t reference, const Cancel& cancel);
+
+  /// Empties a sequence; from here on it has this policy, and is shared with no other.
+  Result<Done> begin_sequence(int32_t sequence, const cache::Policy& policy);
+  /// Frees what a sequence holds. It has the model's policy when it is used again.
+  void drop_sequence(int32_t sequence);
+
+  /// What sequences of these lengths take: with policies `full`, `selective`, `compressed`, and the
+  /// one in use if it is another. Nothing where the cache is llama.cpp's own.
+  std::vector<Forecast> forecast(std::span<const int32_t> lengths) const;
+
+  /// Of the sequence in the context, keeps at most the first `tokens` tokens and returns how many
+  /// are left. Fewer where the cut
   /// falls inside a coded block, or where a layer has already let go of what it would need
   /// (sliding windows, recurrent layers: then 0).
   /// `reopen` decodes what is left of the block instead.
@@ -211,7 +261,19 @@ class Model {
   Result<Done> decode(std::span<const llama_token> tokens, bool all_logits, const Cancel& cancel);
   size_t revocable_step() const;
   Result<Done> measure_steps(std::span<const llama_token> text, const Cancel& cancel);
-  Result<Done> note_tokens(std::span<const llama_token> tokens);
+  /// A sequence that is not in the context, or is about to be.
+  struct Parked {
+    int32_t sequence;
+    bool is_own;  // has a policy of its own
+    std::shared_ptr<cache::Sequence> cache;
+    std::vector<llama_token> tokens;
+  };
+  std::vector<Parked>::iterator find_parked(int32_t sequence);
+  Result<Done> use(int32_t sequence);
+  Result<Done> use(int32_t sequence, std::span<const llama_token> prompt);
+  Result<Done> enter(Parked next);
+  bool drop_parked();
+  Result<Done> note_tokens(std::vector<llama_token> tokens);
   Error decode_error(int32_t code) const;
   void settle();
   void release_spare();
@@ -236,7 +298,10 @@ class Model {
   std::unique_ptr<llama_model, Free<llama_model_free>> model_;
   std::unique_ptr<llama_context, Free<llama_free>> context_;
   const llama_vocab* vocab_ = nullptr;
-  std::vector<llama_token> tokens_;  // what the cache holds
+  int32_t sequence_ = kFirstSequence;  // in the context
+  bool is_own_ = false;                // it has a policy of its own
+  std::vector<llama_token> tokens_;    // that it holds
+  std::vector<Parked> parked_;         // the one used longest ago first
   std::atomic<const Cancel*> cancel_{nullptr};
 
   std::vector<int32_t> biased_layers_;
@@ -245,6 +310,9 @@ class Model {
 
   mutable std::mutex stats_mutex_;
   Stats stats_;
+  // For `forecast`: set when the model is loaded.
+  cache::Policy policy_;
+  std::vector<cache::Geometry> geometries_;
 };
 
 }  // namespace sightline::runtime

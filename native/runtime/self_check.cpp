@@ -1,21 +1,8 @@
 #include "runtime/self_check.h"
 
-#include <algorithm>
-#include <cmath>
-#include <utility>
+#include "runtime/logits.h"
 
 namespace sightline::runtime {
-namespace {
-
-/// Logarithm of the sum of exponentials, and the index of the largest logit.
-std::pair<double, size_t> log_sum(std::span<const float> logits) {
-  const auto top = std::max_element(logits.begin(), logits.end());
-  double sum = 0;
-  for (const float logit : logits) sum += std::exp(double{logit} - *top);
-  return {*top + std::log(sum), static_cast<size_t>(top - logits.begin())};
-}
-
-}  // namespace
 
 Divergence divergence(std::span<const float> reference, std::span<const float> other,
                       size_t vocabulary) {
@@ -25,13 +12,10 @@ Divergence divergence(std::span<const float> reference, std::span<const float> o
   for (size_t row = 0; row < rows; row++) {
     const auto p = reference.subspan(row * vocabulary, vocabulary);
     const auto q = other.subspan(row * vocabulary, vocabulary);
-    const auto [p_sum, p_top] = log_sum(p);
-    const auto [q_sum, q_top] = log_sum(q);
-    for (size_t token = 0; token < vocabulary; token++) {
-      const double log_p = p[token] - p_sum;
-      sum += std::exp(log_p) * (log_p - (q[token] - q_sum));
-    }
-    same += p_top == q_top ? 1 : 0;
+    const LogSum of_p = log_sum(p);
+    const LogSum of_q = log_sum(q);
+    sum += divergence(p, of_p, q, of_q);
+    same += of_p.top == of_q.top ? 1 : 0;
   }
   const auto count = static_cast<double>(rows);
   return {sum / count, static_cast<double>(same) / count};

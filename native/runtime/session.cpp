@@ -39,6 +39,7 @@ Result<Done> Model::check_sessions() const {
 
 Result<Session> Model::save_session(const std::string& path) {
   if (const auto checked = check_sessions(); !checked) return checked.error();
+  if (const auto used = use(kFirstSequence); !used) return used.error();
   const auto print = fingerprint(options_.model_path);
   if (!print) return unreadable(options_.model_path);
   const cache::SnapshotResult saved = cache::save_snapshot(path, device_->cache(), tokens_, *print);
@@ -52,6 +53,7 @@ Result<Session> Model::save_session(const std::string& path) {
 
 Result<Session> Model::restore_session(const std::string& path) {
   if (const auto checked = check_sessions(); !checked) return checked.error();
+  if (const auto used = use(kFirstSequence); !used) return used.error();
   const auto print = fingerprint(options_.model_path);
   if (!print) return unreadable(options_.model_path);
   truncate(0);
@@ -74,11 +76,7 @@ Result<Session> Model::restore_session(const std::string& path) {
                      " is not used: it holds more tokens than this context, or others than this "
                      "model's. It is safe to delete it."};
   }
-  Result<Done> noted = note_tokens(tokens);
-  if (!noted) {
-    drop();
-    return noted.error();
-  }
+  if (const auto noted = note_tokens(std::move(tokens)); !noted) return noted.error();
   publish();
   return Session{static_cast<int32_t>(tokens_.size()), device_->cache().account().bytes()};
 }

@@ -84,6 +84,17 @@ export class ContextKeeper {
     this.note(uri, use?.shown === undefined ? { cursor: offset } : use);
   }
 
+  /** A document is the latest in use from here on, wherever the cursor is in it. */
+  use(uri: string): void {
+    this.note(uri, this.#uses.get(uri) ?? { cursor: 0 });
+  }
+
+  /** What the cache held is gone. */
+  forget(): void {
+    this.stop();
+    this.#stable = undefined;
+  }
+
   /** A request has been served: its document is the latest in use. */
   note(uri: string, use: Use): void {
     this.#uses.delete(uri);
@@ -128,8 +139,15 @@ export class ContextKeeper {
     }
   }
 
-  /** Settles what is open and fills the cache with it. Rejects with ABORTED. */
-  async fill(model: LoadedModel, signal: AbortSignal): Promise<void> {
+  /**
+   * Settles what is open and fills the cache with it. Rejects with ABORTED. `onProgress`: tokens that were evaluated, of those
+   * that the cache lacked.
+   */
+  async fill(
+    model: LoadedModel,
+    signal: AbortSignal,
+    onProgress: (done: number, total: number) => void = () => undefined,
+  ): Promise<void> {
     const context = this.#of(model);
     const { snapshots, sources } = this.#options;
     const { used, unused } = this.#openDocuments();
@@ -141,7 +159,8 @@ export class ContextKeeper {
     const isRestored = await snapshots?.restore(context, wanted, signal);
     if (isRestored === true) wanted = await this.#parts(model, context, gathered, inUse);
     if (signal.aborted) return;
-    await context.fill(wanted, gathered.leftOut, signal, () => {
+    await context.fill(wanted, gathered.leftOut, signal, (done, total) => {
+      onProgress(done, total);
       this.#options.onFill(model, context.prefix);
     });
     this.#options.onFill(model, context.prefix);

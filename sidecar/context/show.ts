@@ -1,4 +1,5 @@
 import type { NativeEngine } from '../engine/addon.ts';
+import { fenced } from '../markdown.ts';
 import type { StablePrefix } from './stable.ts';
 
 /** What a prompt was made of, in the order that a file reads. */
@@ -42,9 +43,4 @@ export async function showPrompt(native: NativeEngine, prompt: Prompt): Promise<
   ].join('\n\n');
 }
 
-/** A heading, and a text that no mark in it ends early. */
-function section(title: string, text: string): string {
-  const longest = Math.max(2, ...[...text.matchAll(/`+/g)].map(([run]) => run.length));
-  const fence = '`'.repeat(longest + 1);
-  return `## ${title}\n\n${fence}\n${text}\n${fence}`;
-}
+const section = (title: string, text: string): string => `## ${title}\n\n${fenced(text)}`;

@@ -109,13 +109,13 @@ export class StableContext {
 
   /**
    * Fills the cache with what is wanted, the most important first; `leftOut` is what is not. Rejects with ABORTED, keeping
-   * what it has got to.
+   * what it has got to. `onProgress`: tokens that were evaluated, of those that the cache lacked.
    */
   async fill(
     wanted: readonly Part[],
     leftOut: readonly FileLeftOut[],
     signal: AbortSignal,
-    onProgress: () => void = () => undefined,
+    onProgress: (done: number, total: number) => void = () => undefined,
   ): Promise<void> {
     const parts = arrange(this.#parts, wanted, this.#room);
     const tokens = tokensOf(this.model, parts);
@@ -132,7 +132,7 @@ export class StableContext {
         // What arrives after the end may no longer be so: the next prompt cuts the cache.
         if (event.kind !== 'prefill' || signal.aborted) return;
         this.#held = Math.max(this.#held, tokens.length - event.total + event.done);
-        onProgress();
+        onProgress(event.done, event.total);
       },
     );
     await runJob(job, signal);

@@ -168,6 +168,11 @@ export interface ModelInfo {
   /** Token that a text starts with, or -1. */
   readonly bos: number;
   readonly addBos: boolean;
+  /** How these tokens are written; empty where there is none. */
+  readonly bosText: string;
+  readonly eosText: string;
+  /** Jinja; absent: the GGUF has none. */
+  readonly chatTemplate?: string;
   /** Layers whose cache Sightline holds; the others keep llama.cpp's FP16 cache. */
   readonly ownedLayers: number;
   readonly threads: number;
@@ -194,6 +199,14 @@ export interface CacheStats {
   readonly fp16Bytes: number;
   /** The bound on all sequences together; 0: none. */
   readonly budgetBytes: number;
+  /** All sequences, the one in use last; what is said of tokens, bytes and tiers is of that one. */
+  readonly sequences: readonly {
+    readonly sequence: number;
+    readonly tokens: number;
+    readonly bytes: number;
+  }[];
+  /** Bytes that are counted in more than one of them. */
+  readonly sharedBytes: number;
   /** Tokens that queries no longer see, the mean over layers. */
   readonly droppedTokens: number;
   /** Tokens of the window that were decoded again from a coded block. */
@@ -247,6 +260,11 @@ export interface CompleteRequest {
    * How many pay is found out by the first request with `maxTokens` 0; until then there are none.
    */
   readonly speculate?: boolean;
+  /**
+   * Of the model's sequences, by number; default 0. What another one has of the prompt's start is shared with it. Where
+   * memory lacks for one, others are dropped, the one used longest ago first.
+   */
+  readonly sequence?: number;
   readonly sampling: Sampling;
   /** Generation ends before any of these tokens, besides the model's own end tokens. */
   readonly stopTokens: Int32Array;
@@ -274,6 +292,24 @@ export interface CompleteResult {
   readonly decodeSeconds: number;
 }
 
+/** How the predictions of two sequences with the same tokens differ, token by token; in nats. */
+export interface Comparison {
+  /** KL(reference || other). */
+  readonly divergences: Float32Array;
+  /** -log p of the token that follows. */
+  readonly losses: Float32Array;
+  readonly referenceLosses: Float32Array;
+  /** Tokens after which both find the same one the likeliest. */
+  readonly sameTop: number;
+}
+
+/** What a sequence takes with a policy, in bytes. */
+export interface Forecast {
+  readonly policy: CachePolicy['policy'];
+  /** For each length asked for. */
+  readonly bytes: readonly number[];
+}
+
 /** What `saveSession` wrote, or `restoreSession` read. */
 export interface Session {
   readonly tokens: number;
@@ -287,10 +323,23 @@ export interface NativeEngine {
   tokenize(text: string, special: boolean): Promise<Int32Array>;
   detokenize(tokens: Int32Array): Promise<string>;
   complete(request: CompleteRequest, onEvent: (event: CompleteEvent) => void): CompleteJob;
-  /** Appends tokens to the cache. Resolves to logits, row-major [rows, vocabulary]: of every token or of the last. */
-  evaluate(tokens: Int32Array, logits: 'all' | 'last'): Job<Float32Array>;
+  /** Appends tokens to a sequence. Resolves to logits, row-major [rows, vocabulary]: of every token or of the last. */
+  evaluate(tokens: Int32Array, logits: 'all' | 'last', sequence?: number): Job<Float32Array>;
+  /** Appends the same tokens to two sequences; `next[i]` is the token that follows `tokens[i]`. */
+  compare(
+    tokens: Int32Array,
+    next: Int32Array,
+    sequence: number,
+    reference: number,
+  ): Job<Comparison>;
+  /** Empties a sequence; from here on it has this policy. Rejects with MODEL_UNSUPPORTED where part of the cache is llama.cpp's own. */
+  beginSequence(sequence: number, cache: CachePolicy): Promise<void>;
+  /** Frees what a sequence holds; it has the model's policy when it is used again. */
+  dropSequence(sequence: number): Promise<void>;
+  /** For `full`, `selective`, `compressed` and the policy in use; nothing where the cache is llama.cpp's own. */
+  forecast(lengths: Int32Array): Forecast[];
   /**
-   * Keeps the first `tokens` tokens, or fewer where the cut falls inside a quantised block: resolves to how many
+   * Of the sequence in use, keeps the first `tokens` tokens, or fewer where the cut falls inside a quantised block: resolves to how many
    * are left (at most 127 fewer), from where the caller evaluates again. With `reopen` what is left of the block is
    * decoded into FP16 instead and counted as degraded; no token is lost but where the block had dropped some.
    */

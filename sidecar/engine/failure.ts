@@ -7,6 +7,7 @@ export type SidecarErrorCode =
   | 'ADDON_UNLOADABLE'
   | 'DOCUMENT_BINARY'
   | 'DOCUMENT_IGNORED'
+  | 'DOCUMENT_UNKNOWN'
   | 'DOWNLOAD_FAILED';
 
 /** A failure of the engine as data. Every code is described in docs/errors.md. */

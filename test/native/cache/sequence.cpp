@@ -264,6 +264,22 @@ TEST_CASE("a fork shares all it can and writes to nothing that is shared") {
   CHECK(fixture.pool.used() == fixture.sequence.account().bytes());
 }
 
+TEST_CASE("a fork of the length held loses nothing") {
+  Fixture fixture;
+  fill(fixture.sequence, 1000);
+  fixture.sequence.hold(1000);
+  fill(fixture.sequence, 1900);
+  const auto before = contents(fixture.sequence);
+  const auto fork = fixture.sequence.fork(1000);
+  CHECK(fork->length() == 1000);
+  CHECK(contents(*fork) == straight(1000));
+  CHECK(contents(fixture.sequence) == before);
+  CHECK(fixture.sequence.account().bytes() + fork->account().bytes() == fixture.pool.referenced());
+  // What is held no more is not there to be forked: whole blocks are.
+  fixture.sequence.hold(kNoHold);
+  CHECK(fixture.sequence.fork(1000)->length() == 912);
+}
+
 TEST_CASE("compacting gives memory back and changes nothing else") {
   Fixture fixture;
   while (fixture.sequence.length() < 8192) REQUIRE(append(fixture.sequence, 4096) == Status::ok);

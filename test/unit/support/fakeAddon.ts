@@ -5,10 +5,12 @@ import type {
   Addon,
   AddonErrorCode,
   CacheStats,
+  Comparison,
   CompleteEvent,
   CompleteJob,
   CompleteRequest,
   CompleteResult,
+  Forecast,
   Job,
   LoadOptions,
   Gpu,
@@ -96,6 +98,8 @@ export interface FakeOptions {
   /** What the machine has. */
   readonly gpu?: Gpu;
   readonly completeError?: FakeError;
+  /** Holds comparisons of caches back. */
+  readonly compareGate?: Gate;
   /** Longer prompts exhaust the cache. */
   readonly mostTokens?: number;
   readonly saveError?: FakeError;
@@ -152,6 +156,9 @@ export class FakeEngine implements NativeEngine {
   readonly reused: number[] = [];
   readonly tokenized: string[] = [];
   readonly budgets: number[] = [];
+  readonly compared: Int32Array[] = [];
+  readonly begun: number[] = [];
+  readonly dropped: number[] = [];
   readonly #addon: FakeAddon;
   readonly #selfCheck: boolean;
   #cached: Int32Array = new Int32Array();
@@ -178,6 +185,8 @@ export class FakeEngine implements NativeEngine {
       fim: markers,
       bos: -1,
       addBos: false,
+      bosText: '',
+      eosText: '<eos>',
       ownedLayers: 1,
       threads: 1,
       kernels: 'fake',
@@ -263,6 +272,40 @@ export class FakeEngine implements NativeEngine {
     throw new Error('not used by the sidecar');
   }
 
+  /** The other cache finds every token but the last one as likely as the reference does. */
+  compare(tokens: Int32Array): Job<Comparison> {
+    this.compared.push(tokens);
+    const { compareGate } = this.#addon.options;
+    return job(async (aborted) => {
+      await Promise.race([compareGate?.opened, aborted]);
+      return {
+        divergences: new Float32Array(tokens.length).fill(0.01),
+        losses: new Float32Array(tokens.length).fill(2),
+        referenceLosses: new Float32Array(tokens.length).fill(1.5),
+        sameTop: tokens.length - 1,
+      };
+    });
+  }
+
+  beginSequence(sequence: number): Promise<void> {
+    this.begun.push(sequence);
+    return Promise.resolve();
+  }
+
+  dropSequence(sequence: number): Promise<void> {
+    this.dropped.push(sequence);
+    if (sequence === 0) this.#cached = new Int32Array();
+    return Promise.resolve();
+  }
+
+  forecast(lengths: Int32Array): Forecast[] {
+    const bytes = (per: number): number[] => [...lengths].map((length) => length * per);
+    return [
+      { policy: 'full', bytes: bytes(16) },
+      { policy: 'selective', bytes: bytes(8) },
+    ];
+  }
+
   truncate(tokens: number): Promise<number> {
     return this.#queued(() => {
       this.#cached = this.#cached.subarray(0, tokens);
@@ -320,6 +363,8 @@ export class FakeEngine implements NativeEngine {
       reservedBytes: tokens * 8,
       fp16Bytes: tokens * 16,
       budgetBytes: 0,
+      sequences: [{ sequence: 0, tokens, bytes: tokens * 8 }],
+      sharedBytes: 0,
       tiers: [{ name: 'int8', tokens, bytes: tokens * 8 }],
       droppedTokens: 0,
       degradedTokens: 0,
