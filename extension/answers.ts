@@ -25,6 +25,16 @@ export type Asking = Pick<LanguageClient, 'sendRequest' | 'onNotification'>;
 /** Of the LSP: the answer to a request that was given up. */
 const requestCancelled = -32800;
 
+/** Why a model answers nothing, and what to do; undefined where it does. */
+export function whyNoAnswer(model: ModelInSight | null): string | undefined {
+  if (model === null) {
+    return 'No model is loaded, so nothing can be asked. The log says why; sightline.model.path says which one it is.';
+  }
+  return model.canChat
+    ? undefined
+    : `${model.name} completes code and cannot answer: it has no template for conversations. Choose an instruction-tuned model, for example Qwen2.5-Coder-Instruct.`;
+}
+
 /** The one way to ask the model of the sidecar; every panel, command and provider asks through it. */
 export class Answers {
   readonly #client: Asking;

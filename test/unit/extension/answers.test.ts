@@ -10,7 +10,7 @@ import {
   StreamMessageWriter,
   type ProtocolConnection,
 } from 'vscode-languageserver/node';
-import { Answers } from '../../../extension/answers.ts';
+import { Answers, whyNoAnswer } from '../../../extension/answers.ts';
 import {
   ChatProgressNotification,
   ChatRequest,
@@ -18,6 +18,7 @@ import {
   ModelRequest,
   type ChatAnswer,
   type ChatProgress,
+  type ModelInSight,
 } from '../../../sidecar/protocol.ts';
 
 const answer = (text: string): ChatAnswer => ({
@@ -122,5 +123,29 @@ describe('Answers', () => {
   it('counts tokens of each text', async () => {
     sidecar.onRequest(CountTokensRequest, ({ texts }) => texts.map((text) => text.length));
     assert.deepEqual(await answers.countTokens(['a', 'bcd']), [1, 3]);
+  });
+});
+
+describe('whyNoAnswer', () => {
+  const model: ModelInSight = {
+    name: 'Some Coder',
+    path: '/some.gguf',
+    architecture: 'qwen2',
+    parameters: 1,
+    fileBytes: 1,
+    contextTokens: 8192,
+    trainedTokens: 8192,
+    canChat: true,
+    canFillInTheMiddle: true,
+    canCallTools: false,
+  };
+
+  it('is nothing with a model that has a template', () => {
+    assert.equal(whyNoAnswer(model), undefined);
+  });
+
+  it('says what to do without one', () => {
+    assert.match(whyNoAnswer({ ...model, canChat: false }) ?? '', /^Some Coder .*Choose /);
+    assert.match(whyNoAnswer(null) ?? '', /sightline\.model\.path/);
   });
 });

@@ -9,6 +9,7 @@ export interface SightlineApi {
   stats(): CacheStats | undefined;
   status(): SidecarStatus | undefined;
   sidecarPid(): number | undefined;
+  propose(target: vscode.Uri, before: string, after: string): Promise<boolean>;
 }
 
 export function extension(): vscode.Extension<SightlineApi> {
