@@ -23,12 +23,11 @@ export function placeCode(
   if (selection.end > selection.start) {
     const selected = text.slice(selection.start, selection.end);
     const tail = /\s*$/u.exec(selected)?.[0] ?? '';
-    const isWholeLine = /(?:^|\n)[ \t]*$/u.test(text.slice(0, selection.start));
-    const fit = as(isWholeLine ? indentOf(firstFull(selected.split('\n'))) : '');
-    const lead = /^[ \t]*/u.exec(fit)?.[0] ?? '';
-    const before = /[ \t]*$/u.exec(text.slice(0, selection.start))?.[0] ?? '';
-    // The indentation that is before the selection stays there.
-    const first = before !== '' && lead.startsWith(before) ? fit.slice(before.length) : fit;
+    // The indentation before the selection stays there.
+    const before = /(?<=^|\n)[ \t]*$/u.exec(text.slice(0, selection.start))?.[0];
+    const fit =
+      before === undefined ? as('') : as(before + indentOf(firstFull(selected.split('\n'))));
+    const first = before !== undefined && fit.startsWith(before) ? fit.slice(before.length) : fit;
     return { ...selection, text: first + tail };
   }
   const lines = text.split('\n');

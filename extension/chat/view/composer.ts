@@ -14,7 +14,7 @@ export interface ComposerState {
 }
 
 export interface ComposerActions {
-  tell(message: ChatMessages['fromPage']): void;
+  readonly tell: (message: ChatMessages['fromPage']) => void;
   draw(): void;
   /** What is typed, to be kept while the page is out of sight. */
   keep(question: string): void;

@@ -7,8 +7,8 @@ export interface Piece {
 }
 
 /** Lines that are highlighted together before a cut is looked for, and the fewest before a cut. */
-const windowLines = 120;
-const leastLines = 60;
+const windowLines = 80;
+const leastLines = 40;
 /** A longer line is no code that anyone reads: what has one is shown plain. */
 const longestLine = 5000;
 

@@ -281,7 +281,7 @@ describe('Highlighter', () => {
     const highlighter = new Highlighter('typescript');
     highlighter.lines(source.repeat(5));
     const { lines } = highlighter.lines(`${source.repeat(5)}\n`);
-    assert.ok(lines.length <= 121, `${lines.length} lines`);
+    assert.ok(lines.length <= 81, `${lines.length} lines`);
   });
 
   it('shows code of an unknown language, and absurdly long lines, plain', () => {
