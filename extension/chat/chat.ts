@@ -85,6 +85,10 @@ export class Chat {
     this.#editor = window.activeTextEditor;
   }
 
+  get obstacle(): Obstacle {
+    return this.#obstacle;
+  }
+
   /** The conversation in sight. */
   get conversation(): Conversation {
     return this.#current;
@@ -95,13 +99,13 @@ export class Chat {
     return [...this.#conversations.values()].sort((a, b) => b.changed - a.changed);
   }
 
-  /** Reads what is kept, and goes on with the latest. */
+  /** Reads what is kept, and goes on with the conversation in sight or the latest. */
   async open(): Promise<void> {
     try {
       const { conversations, damaged } = await this.#parts.store.open();
       for (const one of conversations) this.#conversations.set(one.id, one);
-      const [latest] = conversations;
-      if (latest !== undefined && this.#current.turns.length === 0) this.show(latest.id);
+      const next = this.#conversations.get(this.#current.id) ?? conversations[0];
+      if (next !== undefined) this.#goTo(next);
       if (damaged.length > 0) {
         void window.showWarningMessage(
           l10n.t(

@@ -23,6 +23,7 @@ export class ConversationStore {
 
   /** Reads all. Rejects where the folder cannot be read. */
   async open(): Promise<Found> {
+    await this.#writing;
     await mkdir(this.#folder, { recursive: true });
     const conversations: Conversation[] = [];
     const damaged: string[] = [];

@@ -34,7 +34,7 @@ describe('what the page of the chat may say', () => {
       { kind: 'useDocument', on: 'yes' },
       { kind: 'ready', __proto__: null, constructor: {} },
     ]) {
-      assert.ok(!isKnown(message), String(JSON.stringify(message)).slice(0, 80));
+      assert.ok(!isKnown(message), typeof message);
     }
   });
 });
