@@ -23,6 +23,9 @@ const patienceMs = 2000;
 /** Of the context, the share that is kept free for an answer. */
 const answerShare = 1 / 4;
 
+/** What calls of tools begin with in an answer. */
+const callMark = '<tool_call>';
+
 /** What VS Code has from 1.104 on, as far as it is used here. */
 interface Registry {
   registerLanguageModelChatProvider(vendor: string, provider: Provider): Disposable;
@@ -146,6 +149,12 @@ async function answer(
   if (tools.length > 0 && toolMode === LanguageModelChatToolMode.Required) {
     asked.unshift({ role: 'system', content: 'Answer by calling one of the tools.' });
   }
+  let text = '';
+  let said = 0;
+  const say = (until: number): void => {
+    if (until > said) progress.report(new LanguageModelTextPart(text.slice(said, until)));
+    said = Math.max(said, until);
+  };
   const temperature = modelOptions['temperature'];
   const maxTokens = modelOptions['max_tokens'];
   const answered = await answers.ask(
@@ -158,14 +167,26 @@ async function answer(
     },
     token,
     (news) => {
-      if (news.kind === 'text') progress.report(new LanguageModelTextPart(news.text));
+      if (news.kind !== 'text') return;
+      text += news.text;
+      say(tools.length === 0 ? text.length : beforeCalls(text));
     },
   );
   if (answered.kind === 'cancelled') throw new CancellationError();
   if (answered.kind === 'failed') throw new LanguageModelError(answered.message);
+  if (answered.answer.toolCalls.length === 0) say(text.length);
   for (const { id, name, arguments: json } of answered.answer.toolCalls) {
     progress.report(new LanguageModelToolCallPart(id, name, inputOf(json)));
   }
+}
+
+/** How much of an answer comes before what is, or may become, a call of a tool. */
+function beforeCalls(text: string): number {
+  const at = text.indexOf(callMark);
+  if (at !== -1) return at;
+  let begun = Math.min(callMark.length - 1, text.length);
+  while (!text.endsWith(callMark.slice(0, begun))) begun--;
+  return text.length - begun;
 }
 
 const toolOf = ({ name, description, inputSchema }: LanguageModelChatTool) => ({

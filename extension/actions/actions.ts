@@ -30,8 +30,8 @@ interface Action {
   readonly title: string;
   readonly kind: CodeActionKind;
   readonly on: 'selection' | 'problems';
-  /** `asked`: what was selected, or the problem that the light bulb is of. */
-  run(tools: Tools, place: Place, asked: Range): Promise<void>;
+  /** `asked`: what was selected, or the problem that the light bulb is of. `instruction`: as whoever runs the command says. */
+  run(tools: Tools, place: Place, asked: Range, instruction?: string): Promise<void>;
 }
 
 const own = CodeActionKind.RefactorRewrite.append('sightline');
@@ -56,7 +56,7 @@ export const actions: readonly Action[] = [
     title: 'Refactor with Sightline…',
     kind: own.append('refactor'),
     on: 'selection',
-    run: (tools, place) => refactor(tools, place),
+    run: (tools, place, _asked, instruction) => refactor(tools, place, instruction),
   },
   {
     command: 'sightline.writeDocumentation',
@@ -79,22 +79,9 @@ export function registerActions(tools: Tools): Disposable[] {
   const documents: DocumentFilter[] = schemes.map((scheme) => ({ scheme }));
   return [
     ...actions.map((action) =>
-      commands.registerCommand(action.command, async (uri?: unknown, range?: unknown) => {
-        const target = await targetOf(uri, range);
-        if (target === undefined) {
-          void window.showInformationMessage(
-            'Open a file, and select the lines that this is about.',
-          );
-          return;
-        }
-        const { document, asked } = target;
-        const place = await (action.on === 'problems' &&
-        uri instanceof Uri &&
-        range instanceof Range
-          ? placeAround(document, asked)
-          : placeAt(document, asked));
-        await action.run(tools, place, asked);
-      }),
+      commands.registerCommand(action.command, (...given: unknown[]) =>
+        perform(tools, action, given),
+      ),
     ),
     commands.registerCommand('sightline.writeCommitMessage', (from?: unknown) =>
       writeCommitMessage(tools, from),
@@ -106,16 +93,26 @@ export function registerActions(tools: Tools): Disposable[] {
   ];
 }
 
-/** A menu of an editor gives its document alone, the light bulb a range of it as well. */
-async function targetOf(
-  uri: unknown,
-  range: unknown,
-): Promise<{ document: TextDocument; asked: Range } | undefined> {
+/** `given`: a document, a range and an instruction from the light bulb and other extensions; menus of editors leave out the range. */
+async function perform(
+  tools: Tools,
+  action: Action,
+  [uri, range, instruction]: readonly unknown[],
+): Promise<void> {
+  const said = typeof instruction === 'string' ? instruction : undefined;
   if (uri instanceof Uri && range instanceof Range) {
-    return { document: await workspace.openTextDocument(uri), asked: range };
+    const document = await workspace.openTextDocument(uri);
+    const find = action.on === 'problems' ? placeAround : placeAt;
+    await action.run(tools, await find(document, range), range, said);
+    return;
   }
   const editor = window.activeTextEditor;
-  return editor === undefined ? undefined : { document: editor.document, asked: editor.selection };
+  if (editor === undefined) {
+    void window.showInformationMessage('Open a file, and select the lines that this is about.');
+    return;
+  }
+  const { document, selection } = editor;
+  await action.run(tools, await placeAt(document, selection), selection, said);
 }
 
 const lightBulb: CodeActionProvider = {

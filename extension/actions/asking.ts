@@ -2,7 +2,7 @@ import { CancellationTokenSource, commands, ProgressLocation, window } from 'vsc
 import { whyNoAnswer, type Answers } from '../answers.ts';
 import type { Pages } from '../pages.ts';
 import type { Proposals } from '../proposals/preview.ts';
-import type { ChatAnswer, ChatMessage, ChatParams, ModelInSight } from '../../sidecar/protocol.ts';
+import type { ChatAnswer, ChatParams, ModelInSight } from '../../sidecar/protocol.ts';
 
 /** What actions work with. */
 export interface Tools {
@@ -11,14 +11,11 @@ export interface Tools {
   readonly pages: Pages;
 }
 
-/** What an action asks. `maxTokens` are kept free for the answer. */
+/** What an action asks. */
 export interface Question extends Pick<ChatParams, 'messages' | 'uri'> {
   readonly attachments?: ChatParams['attachments'];
   readonly maxTokens: number;
 }
-
-/** What the template of a conversation takes besides its messages, about. */
-const templateTokens = 64;
 
 const running = new Set<CancellationTokenSource>();
 
@@ -34,7 +31,7 @@ export function stopAnswers(): void {
 export async function ask(
   { answers }: Tools,
   title: string,
-  question: Question | ((model: ModelInSight) => Promise<Question | undefined>),
+  question: Question | ((model: ModelInSight) => Promise<Question>),
   onText?: (text: string) => void,
 ): Promise<ChatAnswer | undefined> {
   const source = new CancellationTokenSource();
@@ -50,7 +47,6 @@ export async function ask(
       if (source.token.isCancellationRequested) return undefined;
       if (!canAnswer(model)) return undefined;
       const asked = typeof question === 'function' ? await question(model) : question;
-      if (asked === undefined || !(await fits(answers, model, asked))) return undefined;
       let text = '';
       const answered = await answers.ask({ attachments: [], ...asked }, source.token, (news) => {
         if (news.kind === 'prefill') {
@@ -92,19 +88,4 @@ async function offer(choice: Thenable<'Choose Model' | 'Show Log' | undefined>):
   if (chosen === 'Choose Model') {
     await commands.executeCommand('workbench.action.openSettings', '@id:sightline.model.path');
   }
-}
-
-/** Whether the context holds the question and its answer; says so where it does not. */
-async function fits(answers: Answers, model: ModelInSight, question: Question): Promise<boolean> {
-  const taken = (await tokensOf(answers, question.messages)) + templateTokens;
-  if (taken + question.maxTokens <= model.contextTokens) return true;
-  void window.showErrorMessage(
-    `This takes ${taken} tokens and up to ${question.maxTokens} for the answer; the context of ${model.name} holds ${model.contextTokens}. Select fewer lines.`,
-  );
-  return false;
-}
-
-async function tokensOf(answers: Answers, messages: readonly ChatMessage[]): Promise<number> {
-  const counts = await answers.countTokens(messages.map(({ content }) => content));
-  return counts.reduce((sum, count) => sum + count, 0);
 }
