@@ -198,7 +198,6 @@ export class Ctx {
       answers: this.#answers,
       store: new ConversationStore(Uri.joinPath(storage, 'conversations').fsPath),
       propose: (target, before, after) => this.#proposals.propose(target, before, after),
-      sidecarPid: () => this.#sidecarPid(),
     });
     void chat.open();
     return chat;

@@ -46,8 +46,6 @@ export interface ChatParts {
   readonly store: ConversationStore;
   /** Shows a change of a document, to be accepted or not; false where there is none. */
   readonly propose: (target: Uri, before: string, after: string) => Promise<boolean>;
-  /** The sidecar that is running; another one after a restart. */
-  readonly sidecarPid: () => number | undefined;
 }
 
 /** What draws the chat, while it is in sight. */
@@ -420,7 +418,6 @@ export class Chat {
 
   async #answer(conversation: Conversation, turn: Turn): Promise<void> {
     const source = new CancellationTokenSource();
-    const { answers, sidecarPid } = this.#parts;
     const answer: Answer = { text: '', state: 'running' };
     turn.answer = answer;
     this.#running.set(turn.id, source);
@@ -431,8 +428,7 @@ export class Chat {
     }, saveEveryMs);
     try {
       const asked = attachmentsOf(conversation.turns);
-      const pid = sidecarPid();
-      const answered = await answers.ask(
+      const answered = await this.#parts.answers.ask(
         {
           messages: messagesOf(conversation.turns),
           attachments: await this.#costs.expanded(asked, this.#folderBudget, source.token),
@@ -454,10 +450,7 @@ export class Chat {
           break;
         case 'failed':
           answer.state = 'failed';
-          answer.message =
-            pid !== undefined && pid === sidecarPid()
-              ? answered.message
-              : l10n.t('The sidecar stopped while it answered. Try again once it is back.');
+          answer.message = answered.message;
       }
     } catch (error) {
       answer.state = 'failed';

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { setTimeout as sleep } from 'node:timers/promises';
 import * as vscode from 'vscode';
 import type { Chat } from '../../../extension/chat/chat.ts';
+import type { MemoryState } from '../../../extension/memory/messages.ts';
 import type { CacheStats, SidecarStatus } from '../../../sidecar/protocol.ts';
 
 /** What the extension's `activate` returns. */
@@ -23,6 +24,7 @@ export interface SightlineApi {
     | 'rename'
     | 'start'
   >;
+  memoryShown(): Partial<MemoryState>;
 }
 
 export function extension(): vscode.Extension<SightlineApi> {
