@@ -61,6 +61,12 @@ export default tseslint.config(
     ),
   },
   {
+    files: ['test/unit/extension/*/view/**/*.ts', 'test/unit/support/page.ts'],
+    languageOptions: {
+      parserOptions: { projectService: false, project: 'test/tsconfig.view.json' },
+    },
+  },
+  {
     files: ['sidecar/**/*.ts'],
     rules: forbid(noVscode, noExtension),
   },

@@ -11,7 +11,7 @@ import { findDefinitions } from './definitions.ts';
 import type { SidecarProcess } from './sidecarProcess.ts';
 
 /** Where files shown in an editor come from; the output view, search and input boxes are not among them. */
-const schemes = [
+export const schemes = [
   'file',
   'untitled',
   'vscode-remote',

@@ -1,10 +1,12 @@
 import {
   commands,
+  EventEmitter,
   window,
   workspace,
   type Disposable,
   type ExtensionContext,
   type LogOutputChannel,
+  Uri,
 } from 'vscode';
 import {
   CloseAction,
@@ -21,19 +23,28 @@ import {
   type CacheStats,
   type SidecarStatus,
 } from '../sidecar/protocol.ts';
+import { registerActions } from './actions/actions.ts';
+import { Answers } from './answers.ts';
+import { Chat } from './chat/chat.ts';
+import { ConversationStore } from './chat/store.ts';
+import { registerChatView } from './chat/view.ts';
+import { registerChat } from './chatParticipant.ts';
 import { createClient } from './client.ts';
 import { sidecarSettings } from './config.ts';
 import { registerCacheCommands } from './memory/commands.ts';
 import { MemoryView } from './memory/memoryView.ts';
 import type { MemoryState } from './memory/messages.ts';
+import { registerLanguageModel } from './languageModel.ts';
 import { Monitor } from './monitor.ts';
 import { Pages } from './pages.ts';
 import { registerPins } from './pins.ts';
+import { Proposals } from './proposals/preview.ts';
 import { registerReports } from './reports.ts';
 import { offer } from './requests.ts';
 import { RestartBudget } from './restarts.ts';
 import { startSidecar, type SidecarProcess } from './sidecarProcess.ts';
 import { registerStatusItem } from './statusItem.ts';
+import type { Status } from './statusView.ts';
 import { onDidView } from './views.ts';
 
 /** What other extensions and tests see of Sightline. */
@@ -45,12 +56,22 @@ export interface Api {
   sidecarPid(): number | undefined;
   /** What the memory view shows; empty while it is out of sight. */
   memoryShown(): Partial<MemoryState>;
+  /**
+   * Shows what makes `after` of `before`, the text that a document had: to be accepted or rejected change by change. False
+   * where there is nothing to change.
+   */
+  propose(target: Uri, before: string, after: string): Promise<boolean>;
+  /** The conversations of the chat, and what its page says and hears. */
+  chat(): Chat;
 }
 
 /** Owns what lives as long as the extension: the client and its sidecar, and the log. */
 export class Ctx {
   readonly #log: LogOutputChannel;
   readonly #client: LanguageClient;
+  readonly #answers: Answers;
+  readonly #chat: Chat;
+  readonly #proposals = new Proposals();
   readonly #monitor = new Monitor();
   readonly #memoryView: MemoryView;
   readonly #restarts = new RestartBudget();
@@ -79,6 +100,11 @@ export class Ctx {
     const client = this.#client;
     const monitor = this.#monitor;
     const pages = new Pages();
+    this.#answers = new Answers(client);
+    this.#chat = this.#makeChat(context);
+    /** There may be another model than before, or none. */
+    const modelChanges = new EventEmitter<void>();
+    let stand = modelBy(monitor.status);
     client.onNotification(StatusNotification, (status) => {
       monitor.set(status, monitor.stats);
     });
@@ -95,6 +121,18 @@ export class Ctx {
       this.#log,
       monitor,
       pages,
+      this.#proposals,
+      modelChanges,
+      monitor.onDidChange(() => {
+        if (modelBy(monitor.status) === stand) return;
+        stand = modelBy(monitor.status);
+        modelChanges.fire();
+        void this.#chat.modelChanged(stand);
+      }),
+      ...registerChatView(this.#chat, context.extensionUri, this.#log),
+      ...registerActions({ answers: this.#answers, pages, proposals: this.#proposals }),
+      registerChat(this.#answers),
+      registerLanguageModel(this.#answers, modelChanges.event),
       this.#memoryView,
       registerStatusItem(monitor),
       ...this.#registerCommands(),
@@ -113,15 +151,14 @@ export class Ctx {
 
   readonly api: Api = {
     memoryShown: () => this.#memoryView.shown,
+    propose: (target, before, after) => this.#proposals.propose(target, before, after),
+    chat: () => this.#chat,
     stats: () => this.#monitor.stats,
     status: () => {
       const { status } = this.#monitor;
       return status.state === 'stopped' ? undefined : status;
     },
-    sidecarPid: () => {
-      const child = this.#sidecar?.child;
-      return child?.exitCode === null && child.signalCode === null ? child.pid : undefined;
-    },
+    sidecarPid: () => this.#sidecarPid(),
   };
 
   async start(): Promise<void> {
@@ -152,6 +189,23 @@ export class Ctx {
       { state: 'stopped', message: 'Stopped. Restart the sidecar to go on.' },
       undefined,
     );
+  }
+
+  /** What is kept of it is read in the background. */
+  #makeChat(context: ExtensionContext): Chat {
+    const storage = context.storageUri ?? context.globalStorageUri;
+    const chat = new Chat({
+      answers: this.#answers,
+      store: new ConversationStore(Uri.joinPath(storage, 'conversations').fsPath),
+      propose: (target, before, after) => this.#proposals.propose(target, before, after),
+    });
+    void chat.open();
+    return chat;
+  }
+
+  #sidecarPid(): number | undefined {
+    const child = this.#sidecar?.child;
+    return child?.exitCode === null && child.signalCode === null ? child.pid : undefined;
   }
 
   #registerCommands(): Disposable[] {
@@ -195,4 +249,10 @@ export class Ctx {
     void offer((...choices) => window.showErrorMessage(message, ...choices), 'restart', 'showLog');
     return { action: CloseAction.DoNotRestart, handled: true };
   }
+}
+
+/** Whether there is a model, by the status. */
+function modelBy({ state }: Status): 'loading' | 'none' | 'ready' {
+  if (state === 'loading') return 'loading';
+  return state === 'error' || state === 'stopped' ? 'none' : 'ready';
 }

@@ -24,10 +24,15 @@ export class Pages implements TextDocumentContentProvider, Disposable {
 
   /** Shows Markdown in an editor, in place of what the page showed before. */
   async show(title: string, content: string): Promise<void> {
-    const uri = Uri.from({ scheme, path: `/${title}.md` });
+    this.write(title, content);
+    await window.showTextDocument(await workspace.openTextDocument(addressOf(title)));
+  }
+
+  /** Changes what the page shows, where it is shown. */
+  write(title: string, content: string): void {
+    const uri = addressOf(title);
     this.#contents.set(uri.path, content);
     this.#changes.fire(uri);
-    await window.showTextDocument(await workspace.openTextDocument(uri));
   }
 
   dispose(): void {
@@ -35,3 +40,5 @@ export class Pages implements TextDocumentContentProvider, Disposable {
     this.#changes.dispose();
   }
 }
+
+const addressOf = (title: string): Uri => Uri.from({ scheme, path: `/${title}.md` });

@@ -1,0 +1,52 @@
+import { window } from 'vscode';
+import type { ChatMessage } from '../../sidecar/protocol.ts';
+import { linesOf } from '../proposals/hunks.ts';
+import { ask, type Tools } from './asking.ts';
+import { firstCodeBlock, replacementFor } from './code.ts';
+import { codeAt, type Place } from './place.ts';
+
+/** The least that is kept free for an answer, in tokens. */
+const leastTokens = 512;
+
+/** Asks for other lines in place of these, and proposes them. */
+export async function proposeChange(
+  tools: Tools,
+  title: string,
+  place: Place,
+  messages: readonly ChatMessage[],
+): Promise<void> {
+  const { document, first, last } = place;
+  const before = document.getText();
+  const { lines } = codeAt(place);
+  const answer = await ask(tools, title, async () => {
+    const [size = 0] = await tools.answers.countTokens([lines.join('\n')]);
+    const maxTokens = Math.max(leastTokens, 2 * size);
+    return { messages, uri: document.uri.toString(), maxTokens };
+  });
+  if (answer === undefined) return;
+  const code = await codeIn(tools, title, answer);
+  if (code === undefined) return;
+  const all = linesOf(before);
+  const after = [...all.slice(0, first), ...replacementFor(lines, code), ...all.slice(last + 1)];
+  if (!(await tools.proposals.propose(document.uri, before, after.join('\n')))) {
+    void window.showInformationMessage('Sightline would leave these lines as they are.');
+  }
+}
+
+/** The lines of code in an answer; undefined where there are none that can be used, which the user is told. */
+export async function codeIn(
+  { pages }: Tools,
+  title: string,
+  { text, finish }: { readonly text: string; readonly finish: 'end' | 'length' | 'context' },
+): Promise<readonly string[] | undefined> {
+  const block = firstCodeBlock(text);
+  const isCutOff = block?.isWhole === false && finish !== 'end';
+  if (block !== undefined && !isCutOff && block.code.some((line) => line.trim() !== '')) {
+    return block.code;
+  }
+  const why = isCutOff
+    ? 'Nothing was changed: the answer was cut off, since it would not end. Ask for less at a time.'
+    : 'Nothing was changed: the answer has no code in it.';
+  await pages.show('Answer', `# ${title}\n\n> ${why}\n\n${text}\n`);
+  return undefined;
+}

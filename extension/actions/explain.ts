@@ -1,0 +1,33 @@
+import { ask, type Tools } from './asking.ts';
+import { codeAt, namePlace, type Place } from './place.ts';
+import { explainPrompt } from './prompts.ts';
+
+const page = 'Explanation';
+const maxTokens = 1024;
+/** The page is written anew as often as this, in milliseconds. */
+const paceMs = 100;
+
+/** Writes an explanation onto a page, as it comes. */
+export async function explain(tools: Tools, place: Place): Promise<void> {
+  const heading = `# ${namePlace(place)}\n\n`;
+  let shown: Promise<void> | undefined;
+  let written = 0;
+  const title = 'Sightline: explaining';
+  const question = {
+    messages: explainPrompt(codeAt(place)),
+    uri: place.document.uri.toString(),
+    maxTokens,
+  };
+  let latest = '';
+  const answer = await ask(tools, title, question, (text) => {
+    latest = text;
+    if (performance.now() - written < paceMs) return;
+    written = performance.now();
+    shown ??= tools.pages.show(page, heading);
+    tools.pages.write(page, heading + text);
+  });
+  if (answer === undefined && shown === undefined) return;
+  const end = answer === undefined ? `${latest}\n\n*Stopped.*\n` : `${answer.text.trimEnd()}\n`;
+  await (shown ?? tools.pages.show(page, heading));
+  tools.pages.write(page, heading + end);
+}

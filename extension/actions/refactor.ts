@@ -1,0 +1,19 @@
+import { window } from 'vscode';
+import type { Tools } from './asking.ts';
+import { proposeChange } from './change.ts';
+import { codeAt, namePlace, type Place } from './place.ts';
+import { refactorPrompt } from './prompts.ts';
+
+/** Proposes a change as the user says; `instruction` where that is known already. */
+export async function refactor(tools: Tools, place: Place, instruction?: string): Promise<void> {
+  const wanted =
+    instruction ??
+    (await window.showInputBox({
+      title: `Refactor ${namePlace(place)}`,
+      prompt: 'What is to be changed?',
+      placeHolder: 'Use a map instead of the loop',
+    }));
+  if (wanted === undefined || wanted.trim() === '') return;
+  const prompt = refactorPrompt(codeAt(place), wanted);
+  await proposeChange(tools, 'Sightline: refactoring', place, prompt);
+}

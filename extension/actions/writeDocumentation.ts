@@ -1,0 +1,7 @@
+import type { Tools } from './asking.ts';
+import { proposeChange } from './change.ts';
+import { codeAt, type Place } from './place.ts';
+import { documentPrompt } from './prompts.ts';
+
+export const writeDocumentation = (tools: Tools, place: Place): Promise<void> =>
+  proposeChange(tools, 'Sightline: documenting', place, documentPrompt(codeAt(place)));
