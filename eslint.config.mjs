@@ -52,21 +52,30 @@ export default tseslint.config(
   {
     files: ['sidecar/{engine,context,gpu,syntax}/**/*.ts'],
     rules: forbid(noVscode, noExtension, {
-      regex: '(^|/)completion/',
-      message: 'Completions are made of the context and by the engine: neither knows of them.',
+      regex: '(^|/)(?:completion|chat)/',
+      message:
+        'Completions and answers are made of the context and by the engine: neither knows of them.',
+    }),
+  },
+  {
+    files: ['sidecar/{chat,completion}/**/*.ts'],
+    rules: forbid(noVscode, noExtension, {
+      regex: '\\.\\./(?:chat|completion)/',
+      message:
+        'Conversations and completions share the context and the engine, and know nothing of each other.',
     }),
   },
   {
     files: ['sidecar/engine/**/*.ts'],
     rules: forbid(noVscode, noExtension, {
-      regex: '(^|/)(?:completion|context)/',
+      regex: '(^|/)(?:completion|chat|context)/',
       message: 'The engine knows tokens, not what they are of.',
     }),
   },
   {
     files: ['sidecar/syntax/**/*.ts'],
     rules: forbid(noVscode, noExtension, {
-      regex: '(^|/)(?:completion|context|engine)/',
+      regex: '(^|/)(?:completion|chat|context|engine)/',
       message: 'The syntax of a text knows neither models nor what is asked of them.',
     }),
   },

@@ -54,12 +54,15 @@ const source = {
 
 const headersFolder = at('build/llama.cpp/headers');
 
-/** The folder of this platform's prebuilt libraries. */
-export function librariesFolder() {
-  const platform = prebuiltPackages[`${process.platform}-${process.arch}`];
+/** This platform, by Node's and VS Code's names for it. */
+export const hostTarget = `${process.platform}-${process.arch}`;
+
+/** The folder of a platform's prebuilt libraries. */
+export function librariesFolder(target = hostTarget) {
+  const platform = prebuiltPackages[target];
   if (platform === undefined) {
     throw new Failure(
-      `There is no prebuilt llama.cpp for ${process.platform} on ${process.arch}. ` +
+      `There is no prebuilt llama.cpp for ${target}. ` +
         `Sightline runs on: ${Object.keys(prebuiltPackages).join(', ')}.`,
     );
   }

@@ -6,7 +6,7 @@ import { existsSync } from 'node:fs';
 import { copyFile, mkdir, readdir, rm, symlink } from 'node:fs/promises';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { bootstrap, librariesFolder } from './bootstrap.mjs';
+import { bootstrap, hostTarget, librariesFolder, requireTools } from './bootstrap.mjs';
 import { buildKernels } from './cuda.mjs';
 import { at, Failure, heading, main, node, run } from './lib/shell.mjs';
 import { once } from './lib/stamp.mjs';
@@ -42,6 +42,54 @@ async function buildAddon() {
   });
 }
 
+const aarch64 = {
+  CMAKE_SYSTEM_NAME: 'Linux',
+  CMAKE_SYSTEM_PROCESSOR: 'aarch64',
+  CMAKE_CXX_COMPILER: 'aarch64-linux-gnu-g++',
+  CMAKE_CROSSCOMPILING_EMULATOR: 'qemu-aarch64;-L;/usr/aarch64-linux-gnu',
+};
+
+/** Platforms whose native part can be built on another one, with what CMake is to be told. */
+const crossBuilds = {
+  'linux-arm64': {
+    from: 'linux-x64',
+    tools: ['aarch64-linux-gnu-g++', 'qemu-aarch64'],
+    settings: aarch64,
+  },
+};
+
+/**
+ * The native part for a platform: this one's, which `build` has made, or that of one that can be built for here. Without
+ * CUDA kernels where it is not this one's. Resolves to its folder.
+ */
+export async function buildNativeFor(target) {
+  if (target === hostTarget) return nativeOutput;
+  const cross = crossBuilds[target];
+  if (cross?.from !== hostTarget) {
+    throw new Failure(
+      `The package for ${target} cannot be built on ${hostTarget}. Run this on ${target}, or on a CI machine that is one.`,
+    );
+  }
+  await requireTools(cross.tools);
+  const output = at('build/targets', target);
+  await copyLibraries(target, output);
+  const names = ['sightline.node', 'libggml-sightline.so'];
+  const outputs = names.map((name) => path.join(output, name));
+  const inputs = { files: nativeInputs().files, text: [JSON.stringify(cross.settings)] };
+  await once(`addon-${target}`, { ...inputs, outputs }, async () => {
+    heading(`native addon for ${target}`);
+    const cmakeJs = at('node_modules/cmake-js/bin/cmake-js');
+    const folder = at(`build/native-${target}`);
+    const settings = { ...cross.settings, SIGHTLINE_LLAMA_LIBRARIES: output };
+    const given = Object.entries(settings).map(([name, value]) => `--CD${name}=${value}`);
+    const options = ['--directory', at('native'), '--out', folder, ...given, '--config', 'Release'];
+    for (const command of ['configure', 'compile']) await node([cmakeJs, command, ...options]);
+    for (const [index, name] of names.entries())
+      await replace(path.join(folder, 'Release', name), outputs[index]);
+  });
+  return output;
+}
+
 /**
  * The addon with an emulated GPU, for tests, in a folder that looks like the extension's. `build`
  * comes before. Resolves to the folder.
@@ -75,15 +123,16 @@ async function replace(from, to) {
   await copyFile(from, to);
 }
 
-async function copyLibraries() {
-  const from = librariesFolder();
+async function copyLibraries(target = hostTarget, to = nativeOutput) {
+  const from = librariesFolder(target);
   const names = (await readdir(from)).filter((name) => /\.(so|dylib|dll|lib|metallib)$/.test(name));
   if (names.length === 0) throw new Failure(`No libraries of llama.cpp in ${from}.`);
   const sources = names.map((name) => path.join(from, name));
-  const outputs = names.map((name) => path.join(nativeOutput, name));
-  await once('libraries', { files: sources, outputs }, async () => {
-    await mkdir(nativeOutput, { recursive: true });
-    for (const name of names) await replace(path.join(from, name), path.join(nativeOutput, name));
+  const outputs = names.map((name) => path.join(to, name));
+  const stamp = target === hostTarget ? 'libraries' : `libraries-${target}`;
+  await once(stamp, { files: sources, outputs }, async () => {
+    await mkdir(to, { recursive: true });
+    for (const name of names) await replace(path.join(from, name), path.join(to, name));
   });
 }
 
@@ -130,11 +179,7 @@ const nativeTestBuilds = {
     targets: ['test_attention', 'test_cache', 'test_cuda'],
   },
   aarch64: {
-    settings: [
-      ...['-DCMAKE_SYSTEM_NAME=Linux', '-DCMAKE_SYSTEM_PROCESSOR=aarch64'],
-      '-DCMAKE_CXX_COMPILER=aarch64-linux-gnu-g++',
-      '-DCMAKE_CROSSCOMPILING_EMULATOR=qemu-aarch64;-L;/usr/aarch64-linux-gnu',
-    ],
+    settings: Object.entries(aarch64).map(([name, value]) => `-D${name}=${value}`),
     targets: ['test_attention'],
   },
 };

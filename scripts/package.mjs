@@ -1,39 +1,49 @@
-/** Packages the extension as a vsix for this platform. */
-import { rm } from 'node:fs/promises';
+/** Packages the extension as a vsix: `node scripts/package.mjs [target]`, for this platform where none is given. */
+import { cp, mkdir, rm, stat } from 'node:fs/promises';
+import path from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { build } from './build.mjs';
+import { hostTarget } from './bootstrap.mjs';
+import { build, buildNativeFor } from './build.mjs';
 import { at, heading, main, node } from './lib/shell.mjs';
 import { once } from './lib/stamp.mjs';
 
-const target = `${process.platform}-${process.arch}`;
+export const vsixOf = (target = hostTarget) => at('build', `sightline-${target}.vsix`);
+
+/** What is packaged, but for the native part. */
+const contents = ['package.json', 'README.md', 'LICENSE', 'CHANGELOG.md', '.vscodeignore', 'media'];
 
 /** Builds what is out of date. @returns {Promise<string>} the path of the vsix */
-export async function packageExtension() {
+export async function packageExtension(target = hostTarget) {
   await build();
-  const vsix = at('build', `sightline-${target}.vsix`);
-  const contents = [
-    'package.json',
-    'README.md',
-    'LICENSE',
-    'CHANGELOG.md',
-    '.vscodeignore',
-    'dist',
-    'media',
-  ];
-  await once('vsix', { files: contents.map((name) => at(name)), outputs: [vsix] }, async () => {
-    heading('vsix');
+  const native = await buildNativeFor(target);
+  const vsix = vsixOf(target);
+  const files = [...contents, 'dist', 'scripts/package.mjs'].map((name) => at(name));
+  const inputs = { files: [...files, native], text: [target], outputs: [vsix] };
+  await once(`vsix-${target}`, inputs, async () => {
+    heading(`vsix for ${target}`);
+    const folder = at('build/package', target);
+    await rm(folder, { recursive: true, force: true });
+    await mkdir(folder, { recursive: true });
+    for (const name of contents) await cp(at(name), path.join(folder, name), { recursive: true });
+    await cp(at('dist'), path.join(folder, 'dist'), {
+      recursive: true,
+      filter: (from) => from !== at('dist/native') && !from.endsWith('.map'),
+    });
+    await cp(native, path.join(folder, 'dist/native'), { recursive: true });
     await rm(vsix, { force: true });
     const vsce = at('node_modules/@vscode/vsce/vsce');
     // Without a repository in the manifest there is nothing that README's links could be rewritten to.
     const linksAsTheyAre = ['--allow-missing-repository', '--no-rewrite-relative-links'];
     const options = ['--no-dependencies', ...linksAsTheyAre, '--target', target];
-    await node([vsce, 'package', ...options, '--out', vsix]);
+    await node([vsce, 'package', ...options, '--out', vsix], { cwd: folder });
+    const { size } = await stat(vsix);
+    console.log(`${path.basename(vsix)}: ${(size / 2 ** 20).toFixed(1)} MiB`);
   });
   return vsix;
 }
 
 if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
   await main(async () => {
-    console.log(await packageExtension());
+    console.log(await packageExtension(process.argv[2]));
   });
 }

@@ -1,5 +1,6 @@
 /** `npm test`: all stages in order, or those named: `npm test -- unit native`. */
 import { mkdir, readFile, rm } from 'node:fs/promises';
+import { availableParallelism } from 'node:os';
 import path from 'node:path';
 import { bootstrap, bootstrapPackages, buildTools, requireTools } from './bootstrap.mjs';
 import { build, buildNativeTests } from './build.mjs';
@@ -84,6 +85,8 @@ async function runNative(name) {
   const { code } = await attempt('ctest', [
     ...['--test-dir', folder, '--output-on-failure', '--no-tests=error'],
     ...['--timeout', String(hangMs / 1000), '--output-junit', report],
+    // Most of them run on one thread.
+    ...['--parallel', String(availableParallelism())],
   ]);
   const xml = await readFile(report, 'utf8').catch(() => '');
   const cases = [...xml.matchAll(/<testcase name="([^"]*)"[^>]* status="([^"]*)"/g)];

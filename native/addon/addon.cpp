@@ -161,8 +161,12 @@ class EngineObject : public Napi::ObjectWrap<EngineObject> {
     const auto rollback = how == "exact" ? cache::Rollback::exact : cache::Rollback::reopen;
     return promise(
         call.Env(),
-        [count = tokens.value(), rollback](runtime::Model& model, const Settlement&)
-            -> Result<int32_t> { return model.truncate(count, rollback); },
+        [count = tokens.value(), rollback](runtime::Model& model,
+                                           const Settlement&) -> Result<int32_t> {
+          const auto used = model.use(runtime::kFirstSequence);
+          if (!used) return used.error();
+          return model.truncate(count, rollback);
+        },
         [](Napi::Env env, int32_t kept) { return Napi::Number::New(env, kept); });
   }
 

@@ -208,6 +208,9 @@ class Model {
   /// one in use if it is another. Nothing where the cache is llama.cpp's own.
   std::vector<Forecast> forecast(std::span<const int32_t> lengths) const;
 
+  /// Puts a sequence in the context; an empty one where it is new.
+  Result<Done> use(int32_t sequence);
+
   /// Of the sequence in the context, keeps at most the first `tokens` tokens and returns how many
   /// are left. Fewer where the cut
   /// falls inside a coded block, or where a layer has already let go of what it would need
@@ -269,7 +272,6 @@ class Model {
     std::vector<llama_token> tokens;
   };
   std::vector<Parked>::iterator find_parked(int32_t sequence);
-  Result<Done> use(int32_t sequence);
   Result<Done> use(int32_t sequence, std::span<const llama_token> prompt);
   Result<Done> enter(Parked next);
   bool drop_parked();

@@ -1,5 +1,6 @@
 import type { LoadedModel } from '../engine/engine.ts';
 import { failureOf, isCancellation, type Failure } from '../engine/failure.ts';
+import { completionSequence } from '../engine/sequences.ts';
 import { commonPrefix } from '../engine/tokens.ts';
 import type { Part } from './arrange.ts';
 import { startOf } from './head.ts';
@@ -88,7 +89,8 @@ export class Snapshots {
   /** Writes what has been filled, where enough of it is new. Does nothing where the cache holds more than that. */
   async save(context: StableContext, signal: AbortSignal): Promise<void> {
     const isAlone = (): boolean =>
-      !signal.aborted && context.model.native.stats().tokens === context.prefix.tokens.length;
+      !signal.aborted &&
+      completionSequence(context.model.native.stats()).tokens === context.prefix.tokens.length;
     await this.#inTurn(() => this.#save(context, leastShare, isAlone));
   }
 
@@ -109,7 +111,7 @@ export class Snapshots {
     const enough = Math.max(fewestTokens, share * held.length);
     try {
       if (!this.#serves(model) || held.length < enough || !may()) return;
-      const { bytes } = model.native.stats();
+      const { bytes } = completionSequence(model.native.stats());
       if (bytes > files.mostBytes || bytes > longestWrite * this.#speed) return;
       const name = this.#nameOf(model);
       const before = await files.read(name);

@@ -339,7 +339,7 @@ export interface NativeEngine {
   /** For `full`, `selective`, `compressed` and the policy in use; nothing where the cache is llama.cpp's own. */
   forecast(lengths: Int32Array): Forecast[];
   /**
-   * Of the sequence in use, keeps the first `tokens` tokens, or fewer where the cut falls inside a quantised block: resolves to how many
+   * Of sequence 0, keeps the first `tokens` tokens, or fewer where the cut falls inside a quantised block: resolves to how many
    * are left (at most 127 fewer), from where the caller evaluates again. With `reopen` what is left of the block is
    * decoded into FP16 instead and counted as degraded; no token is lost but where the block had dropped some.
    */
@@ -351,12 +351,12 @@ export interface NativeEngine {
    */
   setCacheBudget(bytes: number): Promise<void>;
   /**
-   * Writes the tokens and the cache to a file, whole or not at all: rejects with WRITE_FAILED where there is no room for
+   * Writes the tokens and the cache of sequence 0 to a file, whole or not at all: rejects with WRITE_FAILED where there is no room for
    * it, with MODEL_UNSUPPORTED where part of the cache is llama.cpp's own.
    */
   saveSession(path: string): Promise<Session>;
   /**
-   * Takes a file over in place of what the cache holds; no token of it is evaluated again. Rejects with SESSION_INVALID
+   * Takes a file over in place of what sequence 0 holds; no token of it is evaluated again. Rejects with SESSION_INVALID
    * where the file is damaged, of another model, of another cache policy or of a newer version; the cache is empty then.
    */
   restoreSession(path: string): Promise<Session>;

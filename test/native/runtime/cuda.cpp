@@ -319,6 +319,52 @@ TEST_CASE("drafts on a GPU, with all layers or some, change neither the tokens n
   }
 }
 
+TEST_CASE("sequences of a model on a GPU, with all layers or some, take turns and share a start") {
+  const auto shared = tokens(280);
+  const auto with = [&](int count, uint32_t seed) {
+    auto text = shared;
+    const auto more = tokens(count, seed);
+    text.insert(text.end(), more.begin(), more.end());
+    return text;
+  };
+  const auto complete = [](Model& model, std::vector<llama_token> prompt, int32_t sequence) {
+    const Cancel never{false};
+    CompleteRequest request{.tokens = std::move(prompt),
+                            .max_tokens = 2,
+                            .sampling = {0, 0, 1, 0, 0},
+                            .stop_tokens = {},
+                            .shared_tokens = 280,
+                            .speculate = false,
+                            .sequence = sequence};
+    auto completion =
+        model.complete(request, {[](int32_t, int32_t) {}, [](std::string_view) {}}, never);
+    REQUIRE_MESSAGE(completion, (completion ? "" : completion.error().message));
+    return std::move(completion.value());
+  };
+  uint32_t seed = 40;
+  for (const int32_t layers : {4, 2}) {
+    CAPTURE(layers);
+    OnGpu gpu(seed++);
+    REQUIRE(gpu.load(options(selective("int8", 128)), layers));
+    const auto reference = load(options(selective("int8", 128)));
+    for (int turn = 0; turn < 2; turn++) {
+      for (const int32_t sequence : {0, 1}) {
+        const auto prompt = with(40, 2 + static_cast<uint32_t>(sequence));
+        const Completion got = complete(*gpu.model, prompt, sequence);
+        const Completion expected = complete(*reference, prompt, sequence);
+        CHECK(got.tokens == expected.tokens);
+        CHECK(got.prefilled_tokens == expected.prefilled_tokens);
+        CHECK(gpu.model->stats().account == reference->stats().account);
+        CHECK(gpu.model->stats().shared_bytes == reference->stats().shared_bytes);
+        if (turn == 0 && sequence == 1) CHECK(got.reused_tokens == 280);
+        if (turn == 1) CHECK(got.prefilled_tokens == 1);
+      }
+    }
+    gpu.model->drop_sequence(1);
+    CHECK(gpu.model->stats().shared_bytes == 0);
+  }
+}
+
 TEST_CASE("as many layers are on a GPU as it has room for, and the CPU has the others") {
   const Cancel never{false};
   int32_t before = kLayers;

@@ -155,6 +155,8 @@ export class FakeEngine implements NativeEngine {
   /** Tokens of each request that were in the cache. */
   readonly reused: number[] = [];
   readonly tokenized: string[] = [];
+  /** Texts whose markers become their tokens. */
+  readonly marked: string[] = [];
   readonly budgets: number[] = [];
   readonly compared: Int32Array[] = [];
   readonly begun: number[] = [];
@@ -196,8 +198,8 @@ export class FakeEngine implements NativeEngine {
     };
   }
 
-  tokenize(text: string): Promise<Int32Array> {
-    this.tokenized.push(text);
+  tokenize(text: string, special: boolean): Promise<Int32Array> {
+    (special ? this.marked : this.tokenized).push(text);
     const bytes = Buffer.from(text);
     return Promise.resolve(
       Int32Array.from(this.#addon.options.spaceBefore === true ? [32, ...bytes] : bytes),
@@ -355,21 +357,24 @@ export class FakeEngine implements NativeEngine {
     if (this.closed) throw new FakeError('CLOSED');
     const tokens = this.#cached.length + this.#generated;
     const { check, ...others } = this.#addon.options.stats ?? {};
-    return {
-      policy: 'selective',
+    const stats = {
+      policy: 'selective' as const,
       tokens,
       contextTokens: this.info.contextTokens,
       bytes: tokens * 8,
       reservedBytes: tokens * 8,
       fp16Bytes: tokens * 16,
       budgetBytes: 0,
-      sequences: [{ sequence: 0, tokens, bytes: tokens * 8 }],
       sharedBytes: 0,
       tiers: [{ name: 'int8', tokens, bytes: tokens * 8 }],
       droppedTokens: 0,
       degradedTokens: 0,
       biasedLayers: [],
       ...others,
+    };
+    return {
+      ...stats,
+      sequences: [{ sequence: 0, tokens: stats.tokens, bytes: stats.bytes }],
       ...(check === undefined || !this.#selfCheck ? {} : { check }),
     };
   }

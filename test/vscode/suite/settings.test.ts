@@ -69,19 +69,27 @@ describe('settings', () => {
     );
   });
 
-  it('switch completions off', async () => {
-    await writeSettings({ 'sightline.enable': false });
-    await until('the change', () => (setting('enable') === false ? true : undefined));
-    const before = api.stats();
-    // Another provider shows that VS Code did ask: what it offers is all there is.
-    const other = vscode.languages.registerInlineCompletionItemProvider('*', {
-      provideInlineCompletionItems: () => [new vscode.InlineCompletionItem(' 3;')],
+  for (const [what, settings] of [
+    ['completions', { 'sightline.enable': false }],
+    ["completions of a document's language", { '[typescript]': { 'sightline.enable': false } }],
+  ] as const) {
+    it(`switch ${what} off`, async () => {
+      const isOff = (languageId: string): boolean =>
+        vscode.workspace.getConfiguration('sightline', { languageId }).get('enable') === false;
+      await writeSettings(settings);
+      await until('the change', () => (isOff('typescript') ? true : undefined));
+      assert.equal(isOff('python'), 'sightline.enable' in settings);
+      const before = api.stats();
+      // Another provider shows that VS Code did ask: what it offers is all there is.
+      const other = vscode.languages.registerInlineCompletionItemProvider('*', {
+        provideInlineCompletionItems: () => [new vscode.InlineCompletionItem(' 3;')],
+      });
+      const editor = await openText(source);
+      const added = await completeHere(editor).finally(() => {
+        other.dispose();
+      });
+      assert.equal(added, ' 3;');
+      assert.equal(api.stats()?.inSight?.uri, before?.inSight?.uri);
     });
-    const editor = await openText(source);
-    const added = await completeHere(editor).finally(() => {
-      other.dispose();
-    });
-    assert.equal(added, ' 3;');
-    assert.deepEqual(api.stats(), before);
-  });
+  }
 });
