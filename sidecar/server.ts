@@ -21,6 +21,8 @@ import type { SourceFile } from './context/settle.ts';
 import { nameIn, type Folder } from './context/workspace.ts';
 import { isCancellation, type Failure } from './engine/failure.ts';
 import { answerOwnRequests, type OwnRequestsOptions } from './ownRequests.ts';
+import { memoryHere } from './models/machine.ts';
+import { serveModels } from './models/requests.ts';
 import {
   CacheStatsNotification,
   DefinitionsRequest,
@@ -31,7 +33,7 @@ import {
 import { succeed, type Result } from './result.ts';
 import type { Offer } from './completion/requests.ts';
 import { CompletionService, type ServiceOptions } from './service.ts';
-import { parseSettings } from './settings.ts';
+import { parseSettings, withOverrides } from './settings.ts';
 import { rate } from './stats.ts';
 import { notify, StatusReporter } from './status.ts';
 
@@ -84,7 +86,7 @@ export function serve(connection: Connection, options: ServerOptions): { close()
   const problemsShown = new Set<string>();
   const takeSettings = (input: unknown): void => {
     const parsed = parseSettings(input);
-    service.configure(parsed.settings);
+    service.configure(withOverrides(parsed.settings, options.bundledModel));
     for (const { name, reason } of parsed.problems) {
       const message = `sightline.${name} ${reason}; the default is used.`;
       if (problemsShown.has(message)) continue;
@@ -130,6 +132,11 @@ export function serve(connection: Connection, options: ServerOptions): { close()
     service.documentViewed(uri, document.offsetAt({ line, character: 0 }));
   });
   answerOwnRequests(connection, service, options);
+  serveModels(connection, {
+    bundledModel: options.bundledModel,
+    settings: () => service.settings,
+    memory: () => memoryHere(options.loadAddon, service.settings),
+  });
   connection.onShutdown(() => service.close());
 
   // Told of every opening too.
