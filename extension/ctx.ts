@@ -1,7 +1,6 @@
 import {
   commands,
   MarkdownString,
-  ProgressLocation,
   StatusBarAlignment,
   ThemeColor,
   window,
@@ -15,10 +14,7 @@ import {
   CloseAction,
   DidChangeConfigurationNotification,
   ErrorAction,
-  LSPErrorCodes,
-  ResponseError,
   State,
-  WorkDoneProgress,
   type CloseHandlerResult,
   type LanguageClient,
 } from 'vscode-languageclient/node';
@@ -33,9 +29,11 @@ import {
   type SidecarStatus,
 } from '../sidecar/protocol.ts';
 import { createClient } from './client.ts';
-import { sidecarSettings } from './config.ts';
+import { networkEnvironment, sidecarSettings } from './config.ts';
+import { registerModels } from './models/commands.ts';
 import { Pages } from './pages.ts';
 import { registerPins } from './pins.ts';
+import { withProgress } from './requests.ts';
 import { RestartBudget } from './restarts.ts';
 import { startSidecar, type SidecarProcess } from './sidecarProcess.ts';
 import { statusView, type Status } from './statusView.ts';
@@ -75,9 +73,11 @@ export class Ctx {
     this.#item.command = 'sightline.showLog';
     this.#client = createClient(
       () => {
-        this.#sidecar = startSidecar(context.asAbsolutePath('dist/sidecar.mjs'), (line) => {
+        const path = context.asAbsolutePath('dist/sidecar.mjs');
+        const onLine = (line: string): void => {
           this.#log.warn(line);
-        });
+        };
+        this.#sidecar = startSidecar(path, onLine, networkEnvironment());
         return this.#sidecar;
       },
       {
@@ -102,6 +102,7 @@ export class Ctx {
       this.#pages,
       ...this.#registerCommands(),
       ...registerPins(),
+      ...registerModels(this.#client, context),
       onDidView((uri, firstLine, lastLine) => {
         if (this.#client.state !== State.Running) return;
         void this.#client.sendNotification(ViewNotification, { uri, firstLine, lastLine });
@@ -170,41 +171,13 @@ export class Ctx {
 
   /** Downloads it with progress, and starts the sidecar anew with it. */
   async #installGpuRuntime(): Promise<void> {
-    try {
-      const done = await window.withProgress(
-        {
-          location: ProgressLocation.Notification,
-          title: 'Sightline: installing the GPU runtime',
-          cancellable: true,
-        },
-        async (progress, token) => {
-          const workDoneToken = 'sightline/installGpuRuntime';
-          let shown = 0;
-          const listening = this.#client.onProgress(
-            WorkDoneProgress.type,
-            workDoneToken,
-            (news) => {
-              if (news.kind === 'end' || news.percentage === undefined) return;
-              const { percentage } = news;
-              progress.report({ increment: percentage - shown, message: `${percentage} %` });
-              shown = percentage;
-            },
-          );
-          try {
-            const given = { workDoneToken };
-            return await this.#client.sendRequest(InstallGpuRuntimeRequest, given, token);
-          } finally {
-            listening.dispose();
-          }
-        },
-      );
-      await commands.executeCommand('sightline.restart');
-      void window.showInformationMessage(done);
-    } catch (error) {
-      if (error instanceof ResponseError && error.code === LSPErrorCodes.RequestCancelled) return;
-      const message = error instanceof Error ? error.message : String(error);
-      void this.#offer(window.showErrorMessage(message, 'Show Log'));
-    }
+    const title = 'Sightline: installing the GPU runtime';
+    const done = await withProgress(this.#client, title, (workDoneToken, cancelled) =>
+      this.#client.sendRequest(InstallGpuRuntimeRequest, { workDoneToken }, cancelled),
+    );
+    if (done === undefined) return;
+    await commands.executeCommand('sightline.restart');
+    void window.showInformationMessage(done);
   }
 
   async #sendSettings(): Promise<void> {

@@ -117,8 +117,8 @@ function refuse(reason: string, again: boolean): Result<never, Refusal> {
   return fail({ code: 'DOWNLOAD_FAILED', message: `${reason}.`, again });
 }
 
-function refusalOf({ status, statusText, headers }: Response, { host, pathname }: URL): Refusal {
-  const what = `${host} answered ${status} ${statusText}`.trimEnd();
+function refusalOf({ status, headers }: Response, { host, pathname }: URL): Refusal {
+  const what = `${host} answered ${status}`;
   if (status === 401 || status === 403) {
     return {
       code: 'ACCESS_DENIED',

@@ -100,10 +100,13 @@ export async function readHeader(
     const reason = error instanceof Error ? error.message : String(error);
     return fail({
       code: 'MODEL_INVALID',
-      message: `${name} is no whole GGUF model: ${reason}. Download it again, or choose another file.`,
+      message: `${name} is no whole GGUF model: ${plain(reason)}. Download it again, or choose another file.`,
     });
   }
 }
+
+/** What a message may say of a file: no links, and no more than a line. */
+const plain = (text: string): string => text.replace(/[^\x20-\x7e]|[[\]]/g, '').slice(0, 200);
 
 /** Thrown by a reader whose source failed, rather than what it read. */
 export class ReadFailure extends Error {
