@@ -45,6 +45,13 @@ export interface SightlineSettings {
     /** Folder of the CUDA toolkit's libraries, searched before the usual ones; empty: only those. */
     readonly cudaPath: string;
   };
+  /** A team's server, with the interface of OpenAI's, that is asked in place of a model on this machine. */
+  readonly server: {
+    /** Empty: none is. */
+    readonly url: string;
+    /** As the server calls it. */
+    readonly model: string;
+  };
   /** 0: all physical cores but one. */
   readonly threads: number;
   readonly completion: { readonly maxTokens: number };
@@ -550,3 +557,11 @@ export const DownloadModelRequest = new RequestType<
   { readonly path: string },
   RequestFailure
 >('sightline/downloadModel');
+
+/**
+ * client -> sidecar: what the server of `SightlineSettings.server` wants to be told; empty: nothing. It is sent there and nowhere
+ * else, and not kept on disk.
+ */
+export const ServerTokenNotification = new NotificationType<{ readonly token: string }>(
+  'sightline/setServerToken',
+);

@@ -26,6 +26,7 @@ import { serveModels } from './models/requests.ts';
 import {
   CacheStatsNotification,
   DefinitionsRequest,
+  ServerTokenNotification,
   ViewNotification,
   type Definition,
   type DocumentPlace,
@@ -130,6 +131,9 @@ export function serve(connection: Connection, options: ServerOptions): { close()
     if (document === undefined || !service.settings.enable) return;
     const line = Math.floor((firstLine + lastLine) / 2);
     service.documentViewed(uri, document.offsetAt({ line, character: 0 }));
+  });
+  connection.onNotification(ServerTokenNotification, ({ token }) => {
+    service.setServerToken(token);
   });
   answerOwnRequests(connection, service, options);
   serveModels(connection, {
@@ -283,6 +287,10 @@ function completionItems(
 
 function describe({ completion }: Offer): string {
   if (completion === undefined) return 'went on with what was offered before';
+  if ('answer' in completion) {
+    const { promptTokens = '?', reusedTokens = 0, generatedTokens = '?' } = completion.answer;
+    return `${promptTokens} tokens on the server, ${reusedTokens} reused, ${generatedTokens} generated in ${Math.round(completion.seconds * 1000)} ms`;
+  }
   const { inSight, result } = completion;
   const speed = rate(result.tokens.length, result.decodeSeconds)?.toFixed(1) ?? '-';
   return `${inSight.prefixTokens} + ${inSight.suffixTokens} of ${inSight.documentTokens} tokens in sight, ${result.reusedTokens} reused, ${result.prefilledTokens} prefilled in ${Math.round(result.prefillSeconds * 1000)} ms, ${result.tokens.length} decoded at ${speed} tokens/s`;

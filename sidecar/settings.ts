@@ -34,6 +34,9 @@ const modelPath =
 const isModelPath = (path: string): boolean =>
   path === '' || isAbsolute(path) || path.startsWith('~/');
 
+const serverUrl = 'an address such as "https://host:8000", or ""';
+const isServerUrl = (url: string): boolean => url === '' || /^https?:\/\/[^\s/]+/.test(url);
+
 const policies = [
   'selective',
   'auto',
@@ -88,6 +91,10 @@ const schema = group({
       .string('an absolute path, or ""')
       .refine((path) => path === '' || isAbsolute(path), 'an absolute path, or ""')
       .default(''),
+  }).prefault({}),
+  server: group({
+    url: z.string(serverUrl).refine(isServerUrl, serverUrl).default(''),
+    model: z.string('the name of a model').default(''),
   }).prefault({}),
   threads: whole(0, 0, 256),
   completion: group({ maxTokens: whole(64, 1, 1024) }).prefault({}),

@@ -1,28 +1,34 @@
 import {
   commands,
   ConfigurationTarget,
+  Disposable,
   env,
   l10n,
   QuickPickItemKind,
   Uri,
   window,
   workspace,
-  type Disposable,
   type ExtensionContext,
   type QuickPickItem,
 } from 'vscode';
-import { LSPErrorCodes, ResponseError, type LanguageClient } from 'vscode-languageclient/node';
+import {
+  LSPErrorCodes,
+  ResponseError,
+  State,
+  type LanguageClient,
+} from 'vscode-languageclient/node';
 import {
   DownloadModelRequest,
   InspectModelRequest,
   ListModelsRequest,
+  ServerTokenNotification,
   type ModelList,
   type PublishedFile,
   type PublishedModel,
 } from '../../sidecar/protocol.ts';
 import { orTell, showingProgress } from '../requests.ts';
 import { downloadItems, fileItems, modelItems, type Choice, type Item } from './items.ts';
-import { HubToken } from './token.ts';
+import { hubToken, serverToken, Token } from './token.ts';
 
 /** What "Download Model" may be called with, from a key binding or a link: then nothing is asked but what is missing. */
 interface DownloadArguments {
@@ -38,10 +44,25 @@ interface Target {
   readonly quantisation: string;
 }
 
+/** Tells the sidecar the token of the team's server, whenever it starts and whenever that changes. */
+function registerServerToken(client: LanguageClient, { secrets }: ExtensionContext): Disposable[] {
+  const token = new Token(secrets, serverToken());
+  const tell = async (): Promise<void> => {
+    if (client.state !== State.Running) return;
+    await client.sendNotification(ServerTokenNotification, { token: (await token.get()) ?? '' });
+  };
+  return [
+    token.register(),
+    token.onDidChange(() => void tell()),
+    Disposable.from(client.onDidChangeState(() => void tell())),
+  ];
+}
+
 /** The commands that choose models and bring them. */
 export function registerModels(client: LanguageClient, context: ExtensionContext): Disposable[] {
   const models = new ModelCommands(client, context);
   return [
+    ...registerServerToken(client, context),
     models.token.register(),
     commands.registerCommand('sightline.chooseModel', (path?: unknown) =>
       typeof path === 'string' ? models.use(path) : models.choose(),
@@ -65,14 +86,14 @@ const addedKey = 'sightline.addedModels';
 const pathSetting = 'model.path';
 
 class ModelCommands {
-  readonly token: HubToken;
+  readonly token: Token;
   readonly #client: LanguageClient;
   readonly #context: ExtensionContext;
 
   constructor(client: LanguageClient, context: ExtensionContext) {
     this.#client = client;
     this.#context = context;
-    this.token = new HubToken(context.secrets);
+    this.token = new Token(context.secrets, hubToken());
   }
 
   async choose(): Promise<void> {

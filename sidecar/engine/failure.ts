@@ -10,7 +10,8 @@ export type SidecarErrorCode =
   | 'DOCUMENT_UNKNOWN'
   | 'DOWNLOAD_FAILED'
   | 'ACCESS_DENIED'
-  | 'OFFLINE';
+  | 'OFFLINE'
+  | 'SERVER_FAILED';
 
 /** A failure of the engine as data. Every code is described in docs/errors.md. */
 export interface Failure {

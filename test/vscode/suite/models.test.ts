@@ -17,13 +17,6 @@ describe('models', () => {
     rmSync(folder, { recursive: true });
   });
 
-  /** Resolves once another model than `before` is loaded. */
-  const changedFrom = (before: string | undefined): Promise<unknown> =>
-    until('another model', () => {
-      const status = extension().exports.status();
-      return status?.state === 'ready' && status.message !== before ? status : undefined;
-    });
-
   it('are switched without a restart', async () => {
     const api = await ready();
     const pid = api.sidecarPid();
@@ -52,7 +45,10 @@ describe('models', () => {
   it('are downloaded from the hub, and used', async function () {
     // run.ts starts one on this machine.
     if (process.env['HF_ENDPOINT'] === undefined) this.skip();
-    const before = (await ready()).status()?.message;
+    const api = await ready();
+    const settings = vscode.workspace.getConfiguration('sightline');
+    const overrides = { 'tiny-code-1k-q8_0.gguf': { contextTokens: 1024 } };
+    await settings.update('model.overrides', overrides, vscode.ConfigurationTarget.Global);
     await vscode.commands.executeCommand('sightline.downloadModel', {
       repository: 'tests/Tiny-Code-GGUF',
       file: 'tiny-code-1k-q8_0.gguf',
@@ -64,7 +60,8 @@ describe('models', () => {
       /models--tests--Tiny-Code-GGUF.snapshots.[0-9a-f]{40}.tiny-code-1k-q8_0\.gguf$/,
     );
     assert.ok(existsSync(found));
-    await changedFrom(before);
+    await until('its own context', () => (api.stats()?.contextTokens === 1024 ? true : undefined));
+    await settings.update('model.overrides', undefined, vscode.ConfigurationTarget.Global);
     await completeHere(await openText('const first = 1;\nconst second ='));
   });
 });
