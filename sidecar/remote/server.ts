@@ -154,10 +154,12 @@ export class RemoteServer {
   async describe(): Promise<string> {
     const usage = await this.usage(AbortSignal.timeout(this.#options.idleMs));
     if (usage === undefined) return this.name;
-    const { cacheUsage, running = 0, waiting = 0 } = usage;
+    const { cacheUsage, running, waiting } = usage;
     const cache =
       cacheUsage === undefined ? '' : `, its cache ${Math.round(cacheUsage * 100)} % full`;
-    return `${this.name}${cache}, ${running} requests running and ${waiting} waiting`;
+    const busy = running === undefined ? '' : `, requests: ${running} running`;
+    const queue = waiting === undefined ? '' : `, ${waiting} waiting`;
+    return this.name + cache + busy + queue;
   }
 
   /** As a loaded model is shown; what only the server knows of it is 0. */

@@ -315,7 +315,7 @@ describe('a sidecar whose model is on a server', () => {
     const host = new URL(server.url).host;
     assert.deepEqual(client.statuses.at(-1), {
       state: 'ready',
-      message: `qwen2.5-coder on ${host}, its cache 25 % full, 1 requests running and 0 waiting`,
+      message: `qwen2.5-coder on ${host}, its cache 25 % full, requests: 1 running`,
     });
     assert.ok(client.log.some((line) => line.includes('40 tokens on the server')));
     assert.ok(!client.log.some((line) => line.includes('secret')));
