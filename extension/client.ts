@@ -8,6 +8,7 @@ import {
 import { DefinitionsRequest } from '../sidecar/protocol.ts';
 import { isEnabledFor, sidecarSettings } from './config.ts';
 import { findDefinitions } from './definitions.ts';
+import { withoutSecrets } from './secrets.ts';
 import type { SidecarProcess } from './sidecarProcess.ts';
 
 /** Where files shown in an editor come from; the output view, search and input boxes are not among them. */
@@ -20,10 +21,14 @@ export const schemes = [
   'vscode-notebook-cell',
 ];
 
-/** Leaves its errors in the log: what the user has to know of the sidecar's end, `Ctx` says once. */
+/** Leaves its errors in the log: what the user has to know of the sidecar's end, `Ctx` says once. Traces no secrets. */
 class QuietClient extends LanguageClient {
   override error(message: string, data?: unknown): void {
     super.error(message, data, false);
+  }
+
+  override trace(message: string, data?: unknown): void {
+    super.trace(message, typeof data === 'string' ? withoutSecrets(data) : data);
   }
 }
 

@@ -9,5 +9,18 @@ export function sidecarSettings(): unknown {
   return Object.fromEntries(Object.entries(settings).filter(([name]) => name !== 'trace'));
 }
 
+/**
+ * How the sidecar reaches the network when the user asks it to: by the editor's proxy, and with the system's certificates, as
+ * far as its runtime knows how (Node 22.21).
+ */
+export function networkEnvironment(): Record<string, string> {
+  const proxy = workspace.getConfiguration('http').get<unknown>('proxy');
+  return {
+    NODE_USE_ENV_PROXY: '1',
+    NODE_USE_SYSTEM_CA: '1',
+    ...(typeof proxy === 'string' && proxy !== '' ? { HTTPS_PROXY: proxy } : {}),
+  };
+}
+
 export const isEnabledFor = (document: TextDocument): boolean =>
   workspace.getConfiguration('sightline', document).get('enable', true);

@@ -30,7 +30,7 @@ import { ConversationStore } from './chat/store.ts';
 import { registerChatView } from './chat/view.ts';
 import { registerChat } from './chatParticipant.ts';
 import { createClient } from './client.ts';
-import { sidecarSettings } from './config.ts';
+import { networkEnvironment, sidecarSettings } from './config.ts';
 import { registerCacheCommands } from './memory/commands.ts';
 import { MemoryView } from './memory/memoryView.ts';
 import type { MemoryState } from './memory/messages.ts';
@@ -41,6 +41,7 @@ import { registerPins } from './pins.ts';
 import { Proposals } from './proposals/preview.ts';
 import { registerReports } from './reports.ts';
 import { offer } from './requests.ts';
+import { registerModels } from './models/commands.ts';
 import { RestartBudget } from './restarts.ts';
 import { startSidecar, type SidecarProcess } from './sidecarProcess.ts';
 import { registerStatusItem } from './statusItem.ts';
@@ -82,9 +83,11 @@ export class Ctx {
     this.#log = window.createOutputChannel('Sightline', { log: true });
     this.#client = createClient(
       () => {
-        this.#sidecar = startSidecar(context.asAbsolutePath('dist/sidecar.mjs'), (line) => {
+        const path = context.asAbsolutePath('dist/sidecar.mjs');
+        const onLine = (line: string): void => {
           this.#log.warn(line);
-        });
+        };
+        this.#sidecar = startSidecar(path, onLine, networkEnvironment());
         return this.#sidecar;
       },
       {
@@ -139,6 +142,7 @@ export class Ctx {
       ...registerReports(client, pages),
       ...registerCacheCommands(client, pages),
       ...registerPins(),
+      ...registerModels(this.#client, context),
       onDidView((uri, firstLine, lastLine) => {
         if (client.state !== State.Running) return;
         void client.sendNotification(ViewNotification, { uri, firstLine, lastLine });

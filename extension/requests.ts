@@ -37,27 +37,32 @@ let tokens = 0;
  * Asks the sidecar for what takes long, with a notification that says how far it is and can cancel it. `ask` passes both
  * of its arguments on with the request. Resolves to undefined where it was cancelled or failed, which the user is told.
  */
-export function withProgress<T>(
+export const withProgress = <T>(
   client: LanguageClient,
   title: string,
   ask: (workDoneToken: string, cancelled: CancellationToken) => Promise<T>,
-): Promise<T | undefined> {
+): Promise<T | undefined> => orTell(() => showingProgress(client, title, ask));
+
+/** The same, but rejects where it was cancelled or failed. */
+export async function showingProgress<T>(
+  client: LanguageClient,
+  title: string,
+  ask: (workDoneToken: string, cancelled: CancellationToken) => Promise<T>,
+): Promise<T> {
   const options = { location: ProgressLocation.Notification, title, cancellable: true };
-  return orTell(async () =>
-    window.withProgress(options, async (progress, cancelled) => {
-      const workDoneToken = `sightline/${(tokens += 1)}`;
-      let shown = 0;
-      const listening = client.onProgress(WorkDoneProgress.type, workDoneToken, (news) => {
-        if (news.kind === 'end' || news.percentage === undefined) return;
-        const { percentage } = news;
-        progress.report({ increment: percentage - shown, message: `${percentage} %` });
-        shown = percentage;
-      });
-      try {
-        return await ask(workDoneToken, cancelled);
-      } finally {
-        listening.dispose();
-      }
-    }),
-  );
+  return window.withProgress(options, async (progress, cancelled) => {
+    const workDoneToken = `sightline/${(tokens += 1)}`;
+    let shown = 0;
+    const listening = client.onProgress(WorkDoneProgress.type, workDoneToken, (news) => {
+      if (news.kind === 'end' || news.percentage === undefined) return;
+      const { percentage, message = `${percentage} %` } = news;
+      progress.report({ increment: percentage - shown, message });
+      shown = percentage;
+    });
+    try {
+      return await ask(workDoneToken, cancelled);
+    } finally {
+      listening.dispose();
+    }
+  });
 }

@@ -14,9 +14,13 @@ export interface SidecarProcess {
 }
 
 /** Starts the bundled sidecar with the editor's own runtime, as plain Node. */
-export function startSidecar(path: string, onLine: (line: string) => void): SidecarProcess {
+export function startSidecar(
+  path: string,
+  onLine: (line: string) => void,
+  env: Readonly<Record<string, string>> = {},
+): SidecarProcess {
   const child = spawn(process.execPath, [path, '--stdio'], {
-    env: { ...process.env, ELECTRON_RUN_AS_NODE: '1' },
+    env: { ...process.env, ...env, ELECTRON_RUN_AS_NODE: '1' },
     stdio: 'pipe',
     windowsHide: true,
   });

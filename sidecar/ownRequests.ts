@@ -1,15 +1,8 @@
-import {
-  ErrorCodes,
-  LSPErrorCodes,
-  ResponseError,
-  WorkDoneProgress,
-  type CancellationToken,
-  type Connection,
-} from 'vscode-languageserver/node';
+import { ErrorCodes, ResponseError, type Connection } from 'vscode-languageserver/node';
 import { z } from 'zod';
 import { parseChatParams } from './chat/params.ts';
 import { diagnose } from './diagnose.ts';
-import { describeFailure, isCancellation, type Failure } from './engine/failure.ts';
+import type { Failure } from './engine/failure.ts';
 import {
   CacheStatsRequest,
   ChatProgressNotification,
@@ -22,7 +15,9 @@ import {
   MeasureCacheRequest,
   MemoryForecastRequest,
   ModelRequest,
+  type RequestFailure,
 } from './protocol.ts';
+import { answerWith, progressTo, signalOf } from './requests.ts';
 import type { Result } from './result.ts';
 import type { CompletionService, ServiceOptions } from './service.ts';
 import { notify } from './status.ts';
@@ -58,7 +53,7 @@ export function answerOwnRequests(
     }),
   );
   connection.onRequest(InstallGpuRuntimeRequest, async ({ workDoneToken }, token) =>
-    answer(await installRuntime(progressTo(connection, workDoneToken), signalOf(token))),
+    answerWith(await installRuntime(progressTo(connection, workDoneToken), signalOf(token))),
   );
   connection.onRequest(ChatRequest, async (input, token) => {
     const given = parseChatParams(input);
@@ -67,12 +62,12 @@ export function answerOwnRequests(
     const outcome = await service.chat(params, signalOf(token), (event) => {
       notify(connection, ChatProgressNotification, { id: params.id, ...event });
     });
-    return answer(outcome);
+    return answerWith(outcome);
   });
   connection.onRequest(CountTokensRequest, async (input, token) => {
     const given = countParams.safeParse(input);
     if (!given.success) return invalid(given.error);
-    return answer(await service.countTokens(given.data.texts, signalOf(token)));
+    return answerWith(await service.countTokens(given.data.texts, signalOf(token)));
   });
   connection.onRequest(ModelRequest, async (token) => {
     const model = await service.loaded(signalOf(token));
@@ -84,43 +79,10 @@ export function answerOwnRequests(
     if (!given.success) return invalid(given.error);
     const { uri, workDoneToken } = given.data;
     const onProgress = progressTo(connection, workDoneToken);
-    return answer(await service.measure(uri, signalOf(token), onProgress));
+    return answerWith(await service.measure(uri, signalOf(token), onProgress));
   });
   connection.onRequest(ClearCacheRequest, () => service.clearCache());
 }
 
-const invalid = (error: z.ZodError): ResponseError =>
+const invalid = (error: z.ZodError): ResponseError<RequestFailure> =>
   new ResponseError(ErrorCodes.InvalidParams, z.prettifyError(error));
-
-/** The line that users see goes to them as the error's message. */
-function answer<T>(outcome: Result<T, Failure>): T | ResponseError {
-  if (outcome.ok) return outcome.value;
-  return new ResponseError(
-    isCancellation(outcome.error) ? LSPErrorCodes.RequestCancelled : LSPErrorCodes.RequestFailed,
-    describeFailure(outcome.error),
-  );
-}
-
-function signalOf(token: CancellationToken): AbortSignal {
-  const abort = new AbortController();
-  token.onCancellationRequested(() => {
-    abort.abort();
-  });
-  if (token.isCancellationRequested) abort.abort();
-  return abort.signal;
-}
-
-/** Tells a client how far its request is, in whole percents, where it wants to be told. */
-function progressTo(
-  connection: Connection,
-  workDoneToken: string | number | undefined,
-): (fraction: number) => void {
-  let shown = -1;
-  return (fraction) => {
-    const percentage = Math.floor(fraction * 100);
-    if (workDoneToken === undefined || percentage === shown) return;
-    shown = percentage;
-    const value = { kind: 'report' as const, percentage };
-    connection.sendProgress(WorkDoneProgress.type, workDoneToken, value).catch(() => undefined);
-  };
-}

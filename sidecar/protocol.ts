@@ -13,6 +13,8 @@ export interface SightlineSettings {
     readonly path: string;
     /** Length of the context in tokens; 0: as the model was trained. */
     readonly contextTokens: number;
+    /** By the name of a model's file: what goes before the other settings while it is the one in use. */
+    readonly overrides: Readonly<Record<string, ModelOverrides>>;
   };
   /** A policy ignores what it has no use for; docs/protocol.md says which uses what. */
   readonly cache: {
@@ -43,6 +45,13 @@ export interface SightlineSettings {
     /** Folder of the CUDA toolkit's libraries, searched before the usual ones; empty: only those. */
     readonly cudaPath: string;
   };
+  /** A team's server, with the interface of OpenAI's, that is asked in place of a model on this machine. */
+  readonly server: {
+    /** Empty: none is. */
+    readonly url: string;
+    /** As the server calls it. */
+    readonly model: string;
+  };
   /** 0: all physical cores but one. */
   readonly threads: number;
   readonly completion: { readonly maxTokens: number };
@@ -52,6 +61,21 @@ export interface SightlineSettings {
     /** Whether files that the one in use imports, or that define names at the cursor, are looked for. */
     readonly related: boolean;
   };
+}
+
+/** Settings of one model. */
+export interface ModelOverrides {
+  readonly contextTokens?: number | undefined;
+  readonly policy?: CachePolicyName | undefined;
+  readonly tier?: SightlineSettings['cache']['tier'] | undefined;
+  readonly budgetMiB?: number | undefined;
+  readonly gpuLayers?: number | undefined;
+}
+
+/** `data` of an error that a request fails with. */
+export interface RequestFailure {
+  /** Of docs/errors.md. */
+  readonly code: string;
 }
 
 /** How the cache keeps tokens. */
@@ -196,13 +220,13 @@ export const StatusNotification = new NotificationType<SidecarStatus>('sightline
 
 /**
  * client -> sidecar: downloads what running on a GPU takes and Sightline does not bring, about 80 MB. The result is a sentence for
- * people; after it the sidecar is to be started anew. Where it fails the error's message says what to do. Cancelling leaves
- * nothing behind; with a `workDoneToken` the client is told how far it is.
+ * people; after it the sidecar is to be started anew. Where it fails the error's message says what to do. Cancelling keeps
+ * what has arrived for the next time; with a `workDoneToken` the client is told how far it is.
  */
 export const InstallGpuRuntimeRequest = new RequestType<
   { readonly workDoneToken?: string | number },
   string,
-  void
+  RequestFailure
 >('sightline/installGpuRuntime');
 
 /** client -> sidecar: what the model saw for the latest completion, as Markdown for people; null before there was one. */
@@ -322,7 +346,9 @@ export type ChatProgress =
  * client -> sidecar: answers a conversation. Completions go first while it runs. Cancelling ends it within one decode step;
  * what was told until then stays valid.
  */
-export const ChatRequest = new RequestType<ChatParams, ChatAnswer, void>('sightline/chat');
+export const ChatRequest = new RequestType<ChatParams, ChatAnswer, RequestFailure>(
+  'sightline/chat',
+);
 
 /** sidecar -> client, while a `sightline/chat` runs. */
 export const ChatProgressNotification = new NotificationType<ChatProgress>(
@@ -333,7 +359,7 @@ export const ChatProgressNotification = new NotificationType<ChatProgress>(
 export const CountTokensRequest = new RequestType<
   { readonly texts: readonly string[] },
   readonly number[],
-  void
+  RequestFailure
 >('sightline/countTokens');
 
 /** What the loaded model is; of its cache see `CacheStats`. */
@@ -397,7 +423,7 @@ export interface CacheQuality {
 export const MeasureCacheRequest = new RequestType<
   { readonly uri: string; readonly workDoneToken?: string | number },
   CacheQuality,
-  void
+  RequestFailure
 >('sightline/measureCache');
 
 /** client -> sidecar: empties the cache; what is open is put into it anew while nothing happens. */
@@ -409,4 +435,133 @@ export const DiagnoseRequest = new RequestType0<string, void>('sightline/diagnos
 /** client -> sidecar: the latest statistics, or null before a model is loaded. */
 export const CacheStatsRequest = new RequestType0<CacheStats | null, void>(
   'sightline/getCacheStats',
+);
+
+/** Whether a model and its cache find room on this machine, by the settings. */
+export interface ModelFit {
+  /** split: some layers on the GPU, the others on the CPU. */
+  readonly where: 'gpu' | 'split' | 'cpu' | 'nowhere';
+  readonly weightBytes: number;
+  /** With the context full; an upper bound where a policy decides by the data, and for `auto` the least it can do with. */
+  readonly cacheBytes: number;
+  readonly contextTokens: number;
+  /** The reasons, for people; where there is no room, what to do. */
+  readonly message: string;
+}
+
+/** What a GGUF file says of its model. */
+export interface ModelDetails {
+  readonly architecture: string;
+  readonly trainedTokens: number;
+  readonly canChat: boolean;
+  readonly canFillInTheMiddle: boolean;
+  readonly fit: ModelFit;
+}
+
+/** A model on this machine. */
+export interface LocalModel {
+  readonly name: string;
+  /** Of its first file. */
+  readonly path: string;
+  /** cache: the folder that Hugging Face's tools share. file: of the paths asked for. */
+  readonly source: 'bundled' | 'cache' | 'file';
+  readonly repository?: string;
+  readonly bytes: number;
+  /** Absent where there is a `problem`. */
+  readonly details?: ModelDetails;
+  /** Why it cannot be loaded, and what to do. */
+  readonly problem?: string;
+}
+
+/** A model that Sightline knows of; nothing was asked of the network for it. */
+export interface CatalogueModel {
+  readonly name: string;
+  readonly repository: string;
+  readonly quantisation: string;
+  readonly parameters: number;
+  readonly trainedTokens: number;
+  readonly uses: readonly ('completion' | 'chat')[];
+  readonly licence: string;
+  /** What the licence does not allow. */
+  readonly restriction?: string;
+  /** About. */
+  readonly bytes: number;
+  readonly fit: ModelFit;
+}
+
+export interface ModelList {
+  readonly local: readonly LocalModel[];
+  readonly catalogue: readonly CatalogueModel[];
+  /** Where downloads go. */
+  readonly folder: string;
+}
+
+/** client -> sidecar: the models that there are, without any use of the network. `paths`: GGUF files that the user has added. */
+export const ListModelsRequest = new RequestType<
+  { readonly paths: readonly string[] },
+  ModelList,
+  RequestFailure
+>('sightline/listModels');
+
+/** One quantisation in a repository. */
+export interface PublishedFile {
+  /** Name of the first of its files. */
+  readonly file: string;
+  /** Empty where the name does not tell. */
+  readonly quantisation: string;
+  readonly bytes: number;
+  /** Of these, what is not on this machine. */
+  readonly missingBytes: number;
+  readonly parts: number;
+  /** Where it is, if it is here. */
+  readonly path?: string;
+  readonly fit: ModelFit;
+}
+
+/** What a hub has of a model. */
+export interface PublishedModel {
+  readonly repository: string;
+  readonly licence?: string;
+  /** Access is to be asked for on its page. */
+  readonly gated: boolean;
+  readonly name: string;
+  readonly architecture: string;
+  readonly trainedTokens: number;
+  readonly canChat: boolean;
+  readonly canFillInTheMiddle: boolean;
+  /** The smallest first. */
+  readonly files: readonly PublishedFile[];
+}
+
+/**
+ * client -> sidecar: looks at a repository on the hub: its files, and what the header of one says. `token`: for repositories that
+ * are not public; it is sent to the hub and nowhere else, and not kept.
+ */
+export const InspectModelRequest = new RequestType<
+  { readonly repository: string; readonly token?: string },
+  PublishedModel,
+  RequestFailure
+>('sightline/inspectModel');
+
+/**
+ * client -> sidecar: downloads a model, going on from where an earlier try ended, and answers with its path. Cancelling keeps
+ * what has arrived; with a `workDoneToken` the client is told how far it is.
+ */
+export const DownloadModelRequest = new RequestType<
+  {
+    readonly repository: string;
+    readonly file: string;
+    readonly token?: string;
+    readonly workDoneToken?: string | number;
+  },
+  { readonly path: string },
+  RequestFailure
+>('sightline/downloadModel');
+
+/**
+ * client -> sidecar: what the server of `SightlineSettings.server` wants to be told; empty: nothing. It is sent there and nowhere
+ * else, and not kept on disk.
+ */
+export const ServerTokenNotification = new NotificationType<{ readonly token: string }>(
+  'sightline/setServerToken',
 );

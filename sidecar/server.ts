@@ -21,9 +21,12 @@ import type { SourceFile } from './context/settle.ts';
 import { nameIn, type Folder } from './context/workspace.ts';
 import { isCancellation, type Failure } from './engine/failure.ts';
 import { answerOwnRequests, type OwnRequestsOptions } from './ownRequests.ts';
+import { memoryHere } from './models/machine.ts';
+import { serveModels } from './models/requests.ts';
 import {
   CacheStatsNotification,
   DefinitionsRequest,
+  ServerTokenNotification,
   ViewNotification,
   type Definition,
   type DocumentPlace,
@@ -31,7 +34,7 @@ import {
 import { succeed, type Result } from './result.ts';
 import type { Offer } from './completion/requests.ts';
 import { CompletionService, type ServiceOptions } from './service.ts';
-import { parseSettings } from './settings.ts';
+import { parseSettings, withOverrides } from './settings.ts';
 import { rate } from './stats.ts';
 import { notify, StatusReporter } from './status.ts';
 
@@ -84,7 +87,7 @@ export function serve(connection: Connection, options: ServerOptions): { close()
   const problemsShown = new Set<string>();
   const takeSettings = (input: unknown): void => {
     const parsed = parseSettings(input);
-    service.configure(parsed.settings);
+    service.configure(withOverrides(parsed.settings, options.bundledModel));
     for (const { name, reason } of parsed.problems) {
       const message = `sightline.${name} ${reason}; the default is used.`;
       if (problemsShown.has(message)) continue;
@@ -129,7 +132,15 @@ export function serve(connection: Connection, options: ServerOptions): { close()
     const line = Math.floor((firstLine + lastLine) / 2);
     service.documentViewed(uri, document.offsetAt({ line, character: 0 }));
   });
+  connection.onNotification(ServerTokenNotification, ({ token }) => {
+    service.setServerToken(token);
+  });
   answerOwnRequests(connection, service, options);
+  serveModels(connection, {
+    bundledModel: options.bundledModel,
+    settings: () => service.settings,
+    memory: () => memoryHere(options.loadAddon, service.settings),
+  });
   connection.onShutdown(() => service.close());
 
   // Told of every opening too.
@@ -276,6 +287,10 @@ function completionItems(
 
 function describe({ completion }: Offer): string {
   if (completion === undefined) return 'went on with what was offered before';
+  if ('answer' in completion) {
+    const { promptTokens = '?', reusedTokens = 0, generatedTokens = '?' } = completion.answer;
+    return `${promptTokens} tokens on the server, ${reusedTokens} reused, ${generatedTokens} generated in ${Math.round(completion.seconds * 1000)} ms`;
+  }
   const { inSight, result } = completion;
   const speed = rate(result.tokens.length, result.decodeSeconds)?.toFixed(1) ?? '-';
   return `${inSight.prefixTokens} + ${inSight.suffixTokens} of ${inSight.documentTokens} tokens in sight, ${result.reusedTokens} reused, ${result.prefilledTokens} prefilled in ${Math.round(result.prefillSeconds * 1000)} ms, ${result.tokens.length} decoded at ${speed} tokens/s`;

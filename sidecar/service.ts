@@ -1,8 +1,13 @@
 import { basename } from 'node:path';
 import { chat, type ChatEvent } from './chat/chat.ts';
+import { chatRemotely } from './chat/remotely.ts';
 import { complete, type Completion, type CompletionRequest } from './completion/complete.ts';
 import { canFillInTheMiddle } from './completion/fim.ts';
+import { completeRemotely } from './completion/remotely.ts';
 import { CompletionRequests, type Offer } from './completion/requests.ts';
+import type { Outcome } from './completion/running.ts';
+import { charactersPerToken } from './context/settle.ts';
+import { RemoteServer } from './remote/server.ts';
 import { ContextKeeper, liveTokensOf } from './context/keeper.ts';
 import type { SourceFile } from './context/settle.ts';
 import { ContextSources, type FindDefinitions } from './context/sources.ts';
@@ -83,7 +88,10 @@ export class CompletionService {
   #latest: CompletionStats = {};
   #prompt: { readonly model: LoadedModel; readonly prompt: Prompt } | undefined;
   /** What to say while nothing runs. */
-  #idle: SidecarStatus = { state: 'ready', message: 'The model loads with the first document.' };
+  #idle: SidecarStatus = beforeLoading;
+  /** Asked in place of the model. */
+  #server: RemoteServer | undefined;
+  #serverToken = '';
   #running = 0;
   readonly #options: ServiceOptions;
   readonly #turns = new Turns();
@@ -182,6 +190,7 @@ export class CompletionService {
     this.#settings = settings;
     this.#requests.clear();
     this.#prompt = undefined;
+    this.#connect();
     this.#engine.configure(engineOptionsOf(settings, this.#bundledModel));
     if (settings.cache.budgetMiB > 0) void this.#windows?.join();
     else this.#windows?.leave();
@@ -252,6 +261,7 @@ export class CompletionService {
   }
 
   #settleWhenIdle(): void {
+    if (this.#server !== undefined) return;
     void this.#engine.model(new AbortController().signal).then((model) => {
       if (model.ok && this.#running === 0 && this.#busy.size === 0) this.#keeper.wait(model.value);
     });
@@ -261,12 +271,13 @@ export class CompletionService {
     request: CompletionRequest,
     signal: AbortSignal,
     onText: (text: string) => void,
-  ): Promise<Result<Completion, Failure>> {
+  ): Promise<Outcome> {
     if (await this.#sources.hides(request.uri)) {
       const message = `${request.name} is in a .sightlineignore: it gets no completions.`;
       this.#observer.status({ state: 'ready', message });
       return fail({ code: 'DOCUMENT_IGNORED', message });
     }
+    if (this.#server !== undefined) return this.#askServer(this.#server, request, signal, onText);
     const model = await this.#engine.model(signal);
     if (!model.ok) return model;
     this.#running++;
@@ -316,6 +327,78 @@ export class CompletionService {
     return outcome;
   }
 
+  /** Asks the server in place of the model; what it publishes of its cache is part of the status then. */
+  async #askServer(
+    server: RemoteServer,
+    request: CompletionRequest,
+    signal: AbortSignal,
+    onText: (text: string) => void,
+  ): Promise<Outcome> {
+    this.#running++;
+    this.#observer.status({ state: 'generating', message: `Completing ${request.name}` });
+    const parsed = {
+      ...request,
+      ...(this.#grammars === undefined ? {} : { grammars: this.#grammars }),
+    };
+    const reach = charactersPerToken * this.#serverTokens;
+    const outcome = await completeRemotely(server, parsed, reach, signal, onText);
+    this.#running--;
+    this.#restOnServer(server, outcome);
+    return outcome;
+  }
+
+  /** Of the context on the server, as the settings have it. */
+  get #serverTokens(): number {
+    const { contextTokens } = this.#settings.model;
+    return contextTokens > 0 ? contextTokens : usualServerTokens;
+  }
+
+  #restOnServer(server: RemoteServer, outcome: Result<unknown, Failure>): void {
+    if (this.#running > 0) return;
+    if (!outcome.ok && !isCancellation(outcome.error)) {
+      const state = outcome.error.code === 'DOCUMENT_BINARY' ? 'warning' : 'error';
+      this.#observer.status({ state, message: describeFailure(outcome.error) });
+      return;
+    }
+    this.#observer.status(this.#idle);
+    void server.describe().then((message) => {
+      if (server !== this.#server) return;
+      this.#idle = { state: 'ready', message };
+      if (this.#running === 0) this.#observer.status(this.#idle);
+    });
+  }
+
+  /** What the server of the settings wants to be told; empty: nothing. */
+  setServerToken(token: string): void {
+    this.#serverToken = token;
+    this.#connect();
+  }
+
+  /** Takes the server of the settings, where they have one, in place of the model. */
+  #connect(): void {
+    const { url, model } = this.#settings.server;
+    if (url === '') {
+      if (this.#server === undefined) return;
+      this.#server = undefined;
+      this.#idle = beforeLoading;
+      this.#observer.status(this.#idle);
+      return;
+    }
+    const token = this.#serverToken === '' ? {} : { token: this.#serverToken };
+    const server = RemoteServer.at({ url, model, idleMs: serverIdleMs, ...token });
+    if (!server.ok) {
+      this.#server = undefined;
+      this.#idle = { state: 'error', message: describeFailure(server.error) };
+    } else {
+      this.#server = server.value;
+      this.#idle = { state: 'ready', message: server.value.name };
+      this.#keeper.stop();
+      void this.#engine.unload();
+      this.#model = undefined;
+    }
+    this.#observer.status(this.#idle);
+  }
+
   /** Answers a conversation; completions go first while it runs. Failures are the caller's to tell. */
   async chat(
     params: ChatParams,
@@ -323,6 +406,15 @@ export class CompletionService {
     onEvent: (event: ChatEvent) => void,
   ): Promise<Result<ChatAnswer, Failure>> {
     const { documents, folders } = this.#options;
+    const server = this.#server;
+    if (server !== undefined) {
+      const hides = (uri: string): Promise<boolean> => this.#sources.hides(uri);
+      const from = { documents: documents(), folders: folders(), hides };
+      this.#observer.status({ state: 'generating', message: 'Answering' });
+      const outcome = await chatRemotely(server, this.#serverTokens, params, from, signal, onEvent);
+      this.#restOnServer(server, outcome);
+      return outcome;
+    }
     const of = { documents, folders, sources: this.#sources, keeper: this.#keeper };
     return this.#long('Answering', signal, async (model) => {
       const tell = (event: ChatEvent): void => {
@@ -367,6 +459,10 @@ export class CompletionService {
     signal: AbortSignal,
     work: (model: LoadedModel) => Promise<Result<T, Failure>>,
   ): Promise<Result<T, Failure>> {
+    if (this.#server !== undefined) {
+      const reason = `The model runs on a server (${this.#server.name}): that is for models on this machine.`;
+      return fail({ code: 'SERVER_FAILED', message: reason });
+    }
     const model = await this.#engine.model(signal);
     if (!model.ok) return model;
     const busy = { state: 'generating', message } as const;
@@ -393,6 +489,7 @@ export class CompletionService {
 
   /** The loaded model; waits for it. */
   async loaded(signal: AbortSignal): Promise<Result<ModelInSight, Failure>> {
+    if (this.#server !== undefined) return succeed(this.#server.inSight(this.#serverTokens));
     const model = await this.#engine.model(signal);
     return model.ok ? succeed(modelInSight(model.value)) : model;
   }
@@ -402,6 +499,9 @@ export class CompletionService {
     texts: readonly string[],
     signal: AbortSignal,
   ): Promise<Result<readonly number[], Failure>> {
+    if (this.#server !== undefined) {
+      return succeed(texts.map((text) => Math.ceil(text.length / charactersPerToken)));
+    }
     const model = await this.#engine.model(signal);
     if (!model.ok) return model;
     try {
@@ -447,6 +547,17 @@ export class CompletionService {
     this.#observer.stats(this.#stats);
   }
 }
+
+const beforeLoading: SidecarStatus = {
+  state: 'ready',
+  message: 'The model loads with the first document.',
+};
+
+/** How long a server may be silent, in milliseconds: a long prompt takes its time. */
+const serverIdleMs = 60_000;
+
+/** Tokens around the cursor that a server is shown where the settings do not say how long its context is. */
+const usualServerTokens = 8192;
 
 const cancelled: Failure = { code: 'ABORTED', message: 'The request was cancelled.' };
 

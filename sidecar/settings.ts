@@ -1,27 +1,30 @@
 import { homedir } from 'node:os';
-import { isAbsolute, join } from 'node:path';
+import { basename, isAbsolute, join } from 'node:path';
 import { z } from 'zod';
 import type { SightlineSettings } from './protocol.ts';
 
 // Every message goes on after "must be".
 
-const whole = (fallback: number, least: number, most = Number.MAX_SAFE_INTEGER) => {
+const number = (least: number, most = Number.MAX_SAFE_INTEGER) => {
   const range =
     most === Number.MAX_SAFE_INTEGER ? `of at least ${least}` : `from ${least} to ${most}`;
   const message = `a whole number ${range}`;
-  return z.int(message).min(least, message).max(most, message).default(fallback);
+  return z.int(message).min(least, message).max(most, message);
 };
+
+const whole = (fallback: number, least: number, most?: number) =>
+  number(least, most).default(fallback);
 
 const share = (fallback: number, least: number) => {
   const message = `a number from ${least} to 1`;
   return z.number(message).min(least, message).max(1, message).default(fallback);
 };
 
-const oneOf = <const T extends string>(fallback: T, ...others: T[]) => {
-  const names = [fallback, ...others];
-  const message = names.map((name) => JSON.stringify(name)).join(', ');
-  return z.enum(names, `one of ${message}`).default(fallback);
-};
+const among = <const T extends string>(...names: T[]) =>
+  z.enum(names, `one of ${names.map((name) => JSON.stringify(name)).join(', ')}`);
+
+const oneOf = <const T extends string>(fallback: T, ...others: T[]) =>
+  among(fallback, ...others).default(fallback);
 
 const group = <T extends z.core.$ZodLooseShape>(shape: T) =>
   z.strictObject(shape, 'a group of settings');
@@ -31,25 +34,43 @@ const modelPath =
 const isModelPath = (path: string): boolean =>
   path === '' || isAbsolute(path) || path.startsWith('~/');
 
+const serverUrl = 'an address such as "https://host:8000", or ""';
+const isServerUrl = (url: string): boolean => url === '' || /^https?:\/\/[^\s/]+/.test(url);
+
+const policies = [
+  'selective',
+  'auto',
+  'full',
+  'hierarchical',
+  'compressed',
+  'h2o',
+  'attention',
+  'importance',
+  'lowrank',
+] as const;
+const tiers = ['int8', 'fp8', 'k8v4', 'int4', 'k4v2'] as const;
+
+const mostMiB = 1048576;
+const mostLayers = 4096;
+
+const overrides = group({
+  contextTokens: number(0).optional(),
+  policy: among(...policies).optional(),
+  tier: among(...tiers).optional(),
+  budgetMiB: number(0, mostMiB).optional(),
+  gpuLayers: number(0, mostLayers).optional(),
+});
+
 const schema = group({
   enable: z.boolean('true or false').default(true),
   model: group({
     path: z.string(modelPath).refine(isModelPath, modelPath).default(''),
     contextTokens: whole(0, 0),
+    overrides: z.record(z.string(), overrides, 'settings by the name of a file').default({}),
   }).prefault({}),
   cache: group({
-    policy: oneOf(
-      'selective',
-      'auto',
-      'full',
-      'hierarchical',
-      'compressed',
-      'h2o',
-      'attention',
-      'importance',
-      'lowrank',
-    ),
-    tier: oneOf('int8', 'fp8', 'k8v4', 'int4', 'k4v2'),
+    policy: oneOf(...policies),
+    tier: oneOf(...tiers),
     sink: whole(16, 0, 128),
     window: whole(0, 0, 65536),
     span: whole(4096, 0, 1048576),
@@ -59,17 +80,21 @@ const schema = group({
       recency: share(0.3, 0),
       kind: share(0.3, 0),
     }).prefault({}),
-    budgetMiB: whole(0, 0, 1048576),
+    budgetMiB: whole(0, 0, mostMiB),
     selfCheck: z.boolean('true or false').default(true),
     keepOnDisk: z.boolean('true or false').default(true),
   }).prefault({}),
   gpu: group({
     use: oneOf('auto', 'required', 'off'),
-    layers: whole(0, 0, 4096),
+    layers: whole(0, 0, mostLayers),
     cudaPath: z
       .string('an absolute path, or ""')
       .refine((path) => path === '' || isAbsolute(path), 'an absolute path, or ""')
       .default(''),
+  }).prefault({}),
+  server: group({
+    url: z.string(serverUrl).refine(isServerUrl, serverUrl).default(''),
+    model: z.string('the name of a model').default(''),
   }).prefault({}),
   threads: whole(0, 0, 256),
   completion: group({ maxTokens: whole(64, 1, 1024) }).prefault({}),
@@ -133,7 +158,9 @@ function without(group: Group, [key, ...rest]: readonly PropertyKey[]): Group {
 
 const leaves = (group: Group): string[] =>
   Object.entries(group).flatMap(([key, value]) =>
-    isGroup(value) ? leaves(value).map((name) => `${key}.${name}`) : [key],
+    isGroup(value) && Object.keys(value).length > 0
+      ? leaves(value).map((name) => `${key}.${name}`)
+      : [key],
   );
 
 /** Dotted names of all settings. */
@@ -144,4 +171,25 @@ export function modelPathOf(settings: SightlineSettings, bundledModel: string): 
   const { path } = settings.model;
   if (path === '') return bundledModel;
   return path.startsWith('~/') ? join(homedir(), path.slice(2)) : path;
+}
+
+/** The settings as they are for the model in use: what it has of its own goes before. */
+export function withOverrides(
+  settings: SightlineSettings,
+  bundledModel: string,
+): SightlineSettings {
+  const own = settings.model.overrides[basename(modelPathOf(settings, bundledModel))];
+  if (own === undefined) return settings;
+  const { model, cache, gpu } = settings;
+  return {
+    ...settings,
+    model: { ...model, contextTokens: own.contextTokens ?? model.contextTokens },
+    cache: {
+      ...cache,
+      policy: own.policy ?? cache.policy,
+      tier: own.tier ?? cache.tier,
+      budgetMiB: own.budgetMiB ?? cache.budgetMiB,
+    },
+    gpu: { ...gpu, layers: own.gpuLayers ?? gpu.layers },
+  };
 }

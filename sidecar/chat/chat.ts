@@ -26,7 +26,7 @@ export type ChatEvent =
   | { readonly kind: 'prefill'; readonly done: number; readonly total: number }
   | { readonly kind: 'text'; readonly text: string };
 
-const defaults = { maxTokens: 2048, temperature: 0.2 } as const;
+export const chatDefaults = { maxTokens: 2048, temperature: 0.2 } as const;
 
 /**
  * Answers a conversation with a model. The files that completions see are put into the cache first, where they are not yet,
@@ -40,7 +40,7 @@ export async function chat(
   onEvent: (event: ChatEvent) => void,
 ): Promise<Result<ChatAnswer, Failure>> {
   const started = performance.now();
-  const { uri, attachments, tools = [], temperature = defaults.temperature } = params;
+  const { uri, attachments, tools = [], temperature = chatDefaults.temperature } = params;
   let filled = 0;
   if (uri !== undefined) {
     keeper.use(uri);
@@ -54,7 +54,7 @@ export async function chat(
   const prompt = await chatPrompt(model, {
     ...{ messages: params.messages, tools, attached, leftOut },
     ...(uri === undefined ? {} : { files: { stable: keeper.take(model, uri), inUse: uri } }),
-    maxTokens: params.maxTokens ?? defaults.maxTokens,
+    maxTokens: params.maxTokens ?? chatDefaults.maxTokens,
   });
   if (!prompt.ok) return prompt;
 

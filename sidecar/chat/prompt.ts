@@ -124,7 +124,7 @@ export async function chatPrompt(
 }
 
 /** What the system says, and the rest by what the user asked: each question with all that followed it. */
-function turnsOf(messages: readonly ChatMessage[]): {
+export function turnsOf(messages: readonly ChatMessage[]): {
   readonly system: string;
   readonly turns: readonly (readonly ChatMessage[])[];
 } {
@@ -246,5 +246,6 @@ async function firstLines(
   return lines.slice(0, fits).join('\n');
 }
 
-const section = (title: string, text: string): string =>
+/** An attachment as the model is told it. */
+export const section = (title: string, text: string): string =>
   `${title}:\n${fenced(text, extname(title).slice(1).replace(/\W.*$/, ''))}`;

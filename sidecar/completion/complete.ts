@@ -83,21 +83,47 @@ export async function complete(
   onEvent: CompletionListener = () => undefined,
 ): Promise<Result<Completion, Failure>> {
   const reach = Math.min(model.native.info.contextTokens, request.liveTokens ?? Infinity);
-  const excerpt = withoutLastSpace(
-    excerptAt(request.text, request.offset, charactersPerToken * reach),
-  );
-  if (excerpt.prefix.includes('\0') || excerpt.suffix.includes('\0')) {
-    return fail({
-      code: 'DOCUMENT_BINARY',
-      message: `${request.name} holds NUL characters: binary documents get no completions.`,
-    });
-  }
+  const excerpt = excerptOf(request, charactersPerToken * reach);
+  if (!excerpt.ok) return excerpt;
   try {
-    return succeed(await completeExcerpt(model, request, excerpt, signal, onEvent));
+    return succeed(await completeExcerpt(model, request, excerpt.value, signal, onEvent));
   } catch (error) {
     return fail(failureOf(error));
   }
 }
+
+/** What a completion looks at of its document: about `reach` characters on either side of the cursor. */
+export function excerptOf(
+  { name, text, offset }: CompletionRequest,
+  reach: number,
+): Result<Excerpt, Failure> {
+  const excerpt = withoutLastSpace(excerptAt(text, offset, reach));
+  if (excerpt.prefix.includes('\0') || excerpt.suffix.includes('\0')) {
+    return fail({
+      code: 'DOCUMENT_BINARY',
+      message: `${name} holds NUL characters: binary documents get no completions.`,
+    });
+  }
+  return succeed(excerpt);
+}
+
+/** What is offered of a model's answer at the cursor. */
+export function offeredOf(
+  answer: string,
+  isCutOff: boolean,
+  excerpt: Excerpt,
+  syntax: CursorSyntax | undefined,
+): string {
+  const { prefix: before, suffix: after, lineEnd } = excerpt;
+  return insertable(
+    filterCompletion(answer, isCutOff, { before, after, lineEnd, syntax }),
+    excerpt,
+  );
+}
+
+/** The space before the cursor, which the model was not shown, is there already. */
+export const insertable = (text: string, { endsInSpace }: Excerpt): string =>
+  endsInSpace ? text.replace(/^ /, '') : text;
 
 async function completeExcerpt(
   { native, tokenizer }: LoadedModel,
@@ -149,8 +175,6 @@ async function completeExcerpt(
   // Without markers an empty document leaves the model nothing to continue.
   if (tokens.length === 0) return { text: '', inSight, shown, prompt, result: noResult };
 
-  const insertable = (text: string): string =>
-    excerpt.endsInSpace ? text.replace(/^ /, '') : text;
   let written = '';
   let syntax: CursorSyntax | undefined;
   let isOver = false;
@@ -167,7 +191,7 @@ async function completeExcerpt(
         written += event.text;
         if (!isOver && isComplete(written, excerpt, syntax)) job.finish();
       }
-      onEvent(event, inSight, insertable(written));
+      onEvent(event, inSight, insertable(written, excerpt));
     },
   );
   // While the model reads its prompt.
@@ -180,11 +204,8 @@ async function completeExcerpt(
       parsing?.then((parsed) => (syntax = parsed)),
     ]);
     const isCutOff = result.finish === 'length' || result.finish === 'context';
-    const offered = filterCompletion(result.text, isCutOff, {
-      ...{ before: excerpt.prefix, after: excerpt.suffix, lineEnd: excerpt.lineEnd },
-      syntax,
-    });
-    return { text: insertable(offered), inSight, shown, prompt, result };
+    const text = offeredOf(result.text, isCutOff, excerpt, syntax);
+    return { text, inSight, shown, prompt, result };
   } finally {
     // What is told of an aborted job may come late.
     isOver = true;
@@ -193,7 +214,7 @@ async function completeExcerpt(
 }
 
 /** Whether nothing that the model writes from here on would be offered. */
-const isComplete = (
+export const isComplete = (
   written: string,
   { suffix }: Excerpt,
   syntax: CursorSyntax | undefined,

@@ -6,6 +6,7 @@ import { fail, succeed, type Result } from '../result.ts';
 import type { Completion, CompletionRequest } from './complete.ts';
 import { OfferedCompletions } from './offered.ts';
 import { isBeforeWord, restOf, type Rest } from './place.ts';
+import type { RemoteCompletion } from './remotely.ts';
 import { Rhythm } from './rhythm.ts';
 import { RunningCompletion, type Outcome } from './running.ts';
 
@@ -27,7 +28,7 @@ const others: readonly Sampling[] = [1, 2].map((seed) => ({
 
 /** What is offered; `completion`: what the model did for it, where it was asked. */
 export interface Offer extends Rest {
-  readonly completion?: Completion;
+  readonly completion?: Completion | RemoteCompletion;
 }
 
 export interface RequestsOptions {

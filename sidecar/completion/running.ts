@@ -1,9 +1,11 @@
 import type { Failure } from '../engine/failure.ts';
 import type { Result } from '../result.ts';
 import type { Completion } from './complete.ts';
+import type { RemoteCompletion } from './remotely.ts';
 import { markOf, typedSince, type Mark, type Place } from './place.ts';
 
-export type Outcome = Result<Completion, Failure>;
+/** By the local model, or by a server. */
+export type Outcome = Result<Completion | RemoteCompletion, Failure>;
 
 /** Gives what the model writes at a place; `onText` gets all of it so far. */
 export type Ask = (signal: AbortSignal, onText: (text: string) => void) => Promise<Outcome>;

@@ -85,6 +85,11 @@ export class Engine {
     this.#load = this.#start(previous);
   }
 
+  /** Frees the model; it is loaded again when it is needed. */
+  async unload(): Promise<void> {
+    await this.#release();
+  }
+
   /** Aborts what runs and frees the model. */
   async close(): Promise<void> {
     this.#closed = true;

@@ -8,7 +8,10 @@ export type SidecarErrorCode =
   | 'DOCUMENT_BINARY'
   | 'DOCUMENT_IGNORED'
   | 'DOCUMENT_UNKNOWN'
-  | 'DOWNLOAD_FAILED';
+  | 'DOWNLOAD_FAILED'
+  | 'ACCESS_DENIED'
+  | 'OFFLINE'
+  | 'SERVER_FAILED';
 
 /** A failure of the engine as data. Every code is described in docs/errors.md. */
 export interface Failure {

@@ -1,11 +1,15 @@
-import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { mkdir, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { Readable, Transform } from 'node:stream';
-import type { ReadableStream } from 'node:stream/web';
-import { pipeline } from 'node:stream/promises';
 import { extract } from 'tar';
+import {
+  downloadFile,
+  downloadOptions,
+  type DownloadOptions,
+  type Wanted,
+} from '../download/file.ts';
+import { aborted } from '../download/http.ts';
+import { locked } from '../download/lock.ts';
 import type { Gpu } from '../engine/addon.ts';
 import type { Failure } from '../engine/failure.ts';
 import { fail, succeed, type Result } from '../result.ts';
@@ -40,96 +44,88 @@ export const registryOf = (env: NodeJS.ProcessEnv = process.env): string =>
 
 /**
  * Downloads a package and takes its library out of it: whole, checked against the pinned hash, or not at all. Resolves
- * to the library's path. `onProgress` gets the share downloaded, where the registry says how much it is.
+ * to the library's path. `onProgress` gets the share downloaded, where the registry says how much it is. What has arrived
+ * when it fails or is cancelled is kept for the next time.
  */
 export async function installRuntime(
   { package: wanted, folder, registry }: Installation,
   onProgress: (fraction: number) => void,
   signal: AbortSignal,
+  options: DownloadOptions = downloadOptions,
 ): Promise<Result<string, Failure>> {
   const target = join(folder, folderOf(wanted));
   const library = join(target, wanted.file);
-  if (existsSync(library)) return succeed(library);
-  const partial = `${target}.${process.pid}.partial`;
+  try {
+    await mkdir(folder, { recursive: true });
+    const wait = (): void => undefined;
+    return await locked(`${target}.lock`, signal, wait, async () => {
+      if (existsSync(library)) return succeed(library);
+      const archive = `${target}.tgz`;
+      const done = await downloadFile(
+        archiveOf(wanted, registry, archive, onProgress, signal),
+        options,
+      );
+      if (!done.ok) return fail(advised(done.error, registry));
+      return unpack(wanted, archive, target);
+    });
+  } catch (error) {
+    if (signal.aborted) return fail(aborted);
+    const reason = error instanceof Error ? error.message : String(error);
+    return fail({
+      code: 'WRITE_FAILED',
+      message: `The GPU runtime cannot be written to ${folder}: ${reason}. Make room there (about 300 MB), or correct the folder's permissions.`,
+    });
+  }
+}
+
+function archiveOf(
+  { name, version, sha512 }: RuntimePackage,
+  registry: string,
+  path: string,
+  onProgress: (fraction: number) => void,
+  signal: AbortSignal,
+): Wanted {
+  return {
+    name: `${name} ${version}`,
+    url: `${registry}/@node-llama-cpp/${name}/-/${name}-${version}.tgz`,
+    path,
+    hash: { algorithm: 'sha512', encoding: 'base64', digest: sha512 },
+    signal,
+    onProgress: (done, total) => {
+      if (total !== undefined && total > 0) onProgress(done / total);
+    },
+  };
+}
+
+const advised = (failure: Failure, registry: string): Failure =>
+  failure.code === 'DOWNLOAD_FAILED'
+    ? {
+        ...failure,
+        message: `${failure.message} Asked was ${registry}; another registry can be set (npm_config_registry).`,
+      }
+    : failure;
+
+/** Takes the library out of the archive, and the archive away. */
+async function unpack(
+  { name, version, file }: RuntimePackage,
+  archive: string,
+  target: string,
+): Promise<Result<string, Failure>> {
+  const partial = `${target}.partial`;
+  const library = `package/${file}`;
   try {
     await mkdir(partial, { recursive: true });
-    const digest = await download(wanted, registry, partial, onProgress, signal);
-    if (!digest.ok) return digest;
-    if (digest.value !== wanted.sha512) {
-      return fail({
-        code: 'DOWNLOAD_FAILED',
-        message: `What ${registry} sent is not the package that Sightline was made for (its hash is another one); nothing of it was kept. Try again, or use another registry (npm_config_registry).`,
-      });
-    }
-    if (!existsSync(join(partial, wanted.file))) {
-      return fail({
-        code: 'DOWNLOAD_FAILED',
-        message: `${wanted.name} ${wanted.version} has no ${wanted.file}. Update Sightline.`,
-      });
+    const filter = (path: string): boolean => path === library;
+    await extract({ file: archive, cwd: partial, strip: 1, strict: true, filter });
+    if (!existsSync(join(partial, file))) {
+      const message = `${name} ${version} has no ${file}. Update Sightline.`;
+      return fail({ code: 'DOWNLOAD_FAILED', message });
     }
     await rm(target, { recursive: true, force: true });
     await rename(partial, target);
-    return succeed(library);
-  } catch (error) {
-    return fail(failureOf(error, folder, registry, signal));
+    return succeed(join(target, file));
   } finally {
     await rm(partial, { recursive: true, force: true }).catch(() => undefined);
+    await rm(archive, { force: true }).catch(() => undefined);
   }
-}
-
-/** Unpacks the library while the archive arrives. Resolves to the archive's hash. */
-async function download(
-  { name, version, file }: RuntimePackage,
-  registry: string,
-  folder: string,
-  onProgress: (fraction: number) => void,
-  signal: AbortSignal,
-): Promise<Result<string, Failure>> {
-  const url = `${registry}/@node-llama-cpp/${name}/-/${name}-${version}.tgz`;
-  const response = await fetch(url, { signal });
-  if (!response.ok || response.body === null) {
-    return fail({
-      code: 'DOWNLOAD_FAILED',
-      message: `${url} answered ${response.status} ${response.statusText}. Try again later, or use another registry (npm_config_registry).`,
-    });
-  }
-  const total = Number(response.headers.get('content-length') ?? 0);
-  const hash = createHash('sha512');
-  let received = 0;
-  const measure = new Transform({
-    transform(chunk: Buffer, _encoding, done) {
-      hash.update(chunk);
-      received += chunk.length;
-      if (total > 0) onProgress(received / total);
-      done(null, chunk);
-    },
-  });
-  const library = `package/${file}`;
-  await pipeline(
-    Readable.fromWeb(response.body as ReadableStream<Uint8Array>),
-    measure,
-    extract({ cwd: folder, strip: 1, strict: true, filter: (path) => path === library }),
-    { signal },
-  );
-  return succeed(hash.digest('base64'));
-}
-
-const ofTheDisk = new Set([
-  ...['ENOSPC', 'EDQUOT', 'EACCES', 'EPERM', 'EROFS', 'EIO', 'ENOTDIR', 'EEXIST'],
-]);
-
-function failureOf(error: unknown, folder: string, registry: string, signal: AbortSignal): Failure {
-  if (signal.aborted) return { code: 'ABORTED', message: 'The installation was cancelled.' };
-  const reason = error instanceof Error ? error.message : String(error);
-  const code: unknown = error instanceof Error && 'code' in error ? error.code : undefined;
-  if (typeof code === 'string' && ofTheDisk.has(code)) {
-    return {
-      code: 'WRITE_FAILED',
-      message: `The GPU runtime cannot be written to ${folder}: ${reason}. Make room there (about 300 MB), or correct the folder's permissions.`,
-    };
-  }
-  return {
-    code: 'DOWNLOAD_FAILED',
-    message: `The GPU runtime cannot be downloaded from ${registry}: ${reason}. Check the connection, or use another registry (npm_config_registry).`,
-  };
 }

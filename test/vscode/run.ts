@@ -11,6 +11,7 @@ import { parseArgs } from 'node:util';
 import { hasCodeServer } from '../../scripts/code-server/setup.mjs';
 import { fullFile, makeSampleWorkspace } from '../../scripts/sample-workspace.mjs';
 import { root } from '../e2e/chromium.ts';
+import { FakeHub } from '../unit/support/fakeHub.ts';
 import { runInCodeServer } from './code-server.ts';
 import { runInElectron } from './electron.ts';
 
@@ -51,7 +52,13 @@ const folder = path.join(root, 'build/vscode-tests');
 const counts = path.resolve(positionals[0] ?? path.join(folder, 'counts.json'));
 const report = path.join(folder, 'report.txt');
 await rm(report, { force: true });
+await rm(path.join(folder, 'hub'), { recursive: true, force: true });
 const workspace = await makeSampleWorkspace(path.join(folder, 'workspace'));
+// What the tests download comes from this machine.
+const hub = new FakeHub();
+await hub.start();
+const model = await readFile(path.join(root, 'media/models/sightline-tiny-code-q8_0.gguf'));
+hub.repositories.set('tests/Tiny-Code-GGUF', { files: { 'tiny-code-1k-q8_0.gguf': model } });
 const launch: Launch = {
   suite: await bundleSuite(path.join(folder, 'suite')),
   workspace,
@@ -61,8 +68,11 @@ const launch: Launch = {
     SIGHTLINE_TEST_GREP: values.grep,
     SIGHTLINE_FULL_FILE: path.join(workspace, fullFile),
     XDG_CACHE_HOME: path.join(folder, 'cache'),
+    HF_HOME: path.join(folder, 'hub'),
+    HF_ENDPOINT: hub.endpoint,
   },
 };
 const passed = await (values.electron ? runInElectron(launch) : runInCodeServer(launch));
+hub.stop();
 console.log(await readFile(report, 'utf8').catch(() => 'The suite did not start.'));
 if (!passed) process.exitCode = 1;

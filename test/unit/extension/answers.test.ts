@@ -14,6 +14,7 @@ import {
   ModelRequest,
   type ChatProgress,
   type ModelInSight,
+  type RequestFailure,
 } from '../../../sidecar/protocol.ts';
 import { answering, answerOf } from '../support/answering.ts';
 
@@ -77,7 +78,10 @@ describe('Answers', () => {
   });
 
   it('says what failed', async () => {
-    sidecar.onRequest(ChatRequest, () => new ResponseError(1, 'No model. Choose one.'));
+    sidecar.onRequest(
+      ChatRequest,
+      () => new ResponseError<RequestFailure>(1, 'No model. Choose one.'),
+    );
     assert.deepEqual(await ask('anything'), { kind: 'failed', message: 'No model. Choose one.' });
   });
 

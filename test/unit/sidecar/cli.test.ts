@@ -44,7 +44,7 @@ describe('parseCommandLine', () => {
     assert.equal(parsed.value.json, true);
     assert.deepEqual(parsed.value.settings, {
       enable: true,
-      model: { path: resolve('m.gguf'), contextTokens: 3 },
+      model: { path: resolve('m.gguf'), contextTokens: 3, overrides: {} },
       cache: {
         ...parseSettings(undefined).settings.cache,
         policy: 'h2o',
@@ -56,6 +56,7 @@ describe('parseCommandLine', () => {
         budgetMiB: 8,
       },
       gpu: { use: 'off', layers: 7, cudaPath: resolve('cuda') },
+      server: { url: '', model: '' },
       threads: 4,
       completion: { maxTokens: 5 },
       context: { pinned: [], related: true },

@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { create } from 'tar';
+import { downloadOptions } from '../../../sidecar/download/file.ts';
 import type { Gpu } from '../../../sidecar/engine/addon.ts';
 import { installRuntime, packageFor, registryOf } from '../../../sidecar/gpu/install.ts';
 import { runtimePackages } from '../../../sidecar/gpu/packages.ts';
@@ -22,6 +23,8 @@ describe('installRuntime', () => {
   let registry = '';
   /** How the next download is answered. */
   let answer: 'whole' | 'half' | 'missing' = 'whole';
+  const ranges: (string | undefined)[] = [];
+  const options = { ...downloadOptions, retries: 0 };
 
   before(async () => {
     folder = await mkdtemp(join(tmpdir(), 'sightline-'));
@@ -39,9 +42,15 @@ describe('installRuntime', () => {
         response.writeHead(404).end();
         return;
       }
-      response.writeHead(200, { 'content-length': archive.length });
-      if (answer === 'whole') response.end(archive);
-      else response.write(archive.subarray(0, archive.length / 2));
+      ranges.push(request.headers.range);
+      const from = Number(/^bytes=(\d+)-$/.exec(request.headers.range ?? '')?.[1] ?? 0);
+      const rest = archive.subarray(from);
+      const range = { 'content-range': `bytes ${from}-${archive.length - 1}/${archive.length}` };
+      const length = { 'content-length': rest.length };
+      if (from > 0) response.writeHead(206, { ...length, ...range });
+      else response.writeHead(200, length);
+      if (answer === 'whole') response.end(rest);
+      else response.write(rest.subarray(0, rest.length / 2));
     });
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
     registry = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
@@ -69,12 +78,19 @@ describe('installRuntime', () => {
       },
       onProgress,
       abort.signal,
+      options,
     );
+
+  /** What is there besides the beginning of an archive. */
+  const left = async (target: string): Promise<string[]> => {
+    const names = await readdir(join(folder, target)).catch(() => []);
+    return names.filter((name) => name !== 'some-1.0.0.tgz.incomplete');
+  };
 
   const failure = async (...args: Parameters<typeof install>) => {
     const outcome = await install(...args);
     assert.ok(!outcome.ok);
-    assert.deepEqual(await readdir(join(folder, args[0])).catch(() => []), [], 'something is left');
+    assert.deepEqual(await left(args[0]), [], 'something is left');
     return outcome.error;
   };
 
@@ -113,13 +129,14 @@ describe('installRuntime', () => {
       },
       () => undefined,
       new AbortController().signal,
+      options,
     );
     assert.ok(!outcome.ok);
     assert.equal(outcome.error.code, 'DOWNLOAD_FAILED');
-    assert.match(outcome.error.message, /Check the connection/);
+    assert.match(outcome.error.message, /127\.0\.0\.1:1 cannot be reached.*npm_config_registry/);
   });
 
-  it('leaves nothing behind when it is cancelled half way', async () => {
+  it('keeps what has arrived when it is cancelled half way, and goes on from there', async () => {
     answer = 'half';
     const abort = new AbortController();
     const { code } = await failure('half', {
@@ -129,6 +146,11 @@ describe('installRuntime', () => {
       },
     });
     assert.equal(code, 'ABORTED');
+    answer = 'whole';
+    const outcome = await install('half');
+    assert.ok(outcome.ok, JSON.stringify(outcome));
+    assert.match(ranges.at(-1) ?? '', /^bytes=[1-9]\d*-$/);
+    assert.deepEqual(await readdir(join(folder, 'half')), ['some-1.0.0']);
   });
 
   it('says what to do where it cannot write', async () => {

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
-import { modelPathOf, parseSettings } from '../../../sidecar/settings.ts';
+import { modelPathOf, parseSettings, withOverrides } from '../../../sidecar/settings.ts';
 
 interface Property {
   readonly default: unknown;
@@ -44,7 +44,7 @@ describe('parseSettings', () => {
         assert.equal(parseSettings(nested(keys, outside)).problems.length, 1, keys.join('.'));
       }
     }
-    const leaves = JSON.stringify(defaults).match(/":(?!\{)/g) ?? [];
+    const leaves = JSON.stringify(defaults).match(/":(?!\{")/g) ?? [];
     assert.equal(leaves.length, contributed.length);
   });
 
@@ -106,5 +106,47 @@ describe('parseSettings', () => {
     assert.equal(path(''), '/bundled');
     assert.equal(path('/a/b'), '/a/b');
     assert.equal(path('~/b'), join(homedir(), 'b'));
+  });
+});
+
+describe('withOverrides', () => {
+  const given = {
+    model: {
+      path: '/models/large-q8_0.gguf',
+      contextTokens: 100,
+      overrides: {
+        'large-q8_0.gguf': { contextTokens: 4096, policy: 'hierarchical', gpuLayers: 7 },
+        'bundled.gguf': { tier: 'int4', budgetMiB: 64 },
+      },
+    },
+    cache: { tier: 'k8v4', budgetMiB: 9 },
+  };
+
+  it('takes what is said of the model in use, by the name of its file', () => {
+    const parsed = parseSettings(given);
+    assert.deepEqual(parsed.problems, []);
+    const large = withOverrides(parsed.settings, '/x/bundled.gguf');
+    assert.equal(large.model.contextTokens, 4096);
+    assert.equal(large.cache.policy, 'hierarchical');
+    assert.equal(large.cache.tier, 'k8v4');
+    assert.equal(large.gpu.layers, 7);
+    const { settings } = parseSettings({ ...given, model: { ...given.model, path: '' } });
+    const bundled = withOverrides(settings, '/x/bundled.gguf');
+    assert.equal(bundled.model.contextTokens, 100);
+    assert.equal(bundled.cache.tier, 'int4');
+    assert.equal(bundled.cache.budgetMiB, 64);
+    assert.equal(withOverrides(settings, '/x/other.gguf'), settings);
+  });
+
+  it('says what is wrong with them, and uses the others', () => {
+    const overrides = {
+      'a.gguf': { tier: 'int3', contextTokens: 5 },
+      'b.gguf': 7,
+      'c.gguf': { x: 1 },
+    };
+    const { settings, problems } = parseSettings({ model: { overrides } });
+    assert.equal(problems.length, 3);
+    assert.match(problems[0]?.reason ?? '', /must be one of "int8".*not "int3"/);
+    assert.deepEqual(settings.model.overrides, { 'a.gguf': { contextTokens: 5 }, 'c.gguf': {} });
   });
 });
