@@ -98,6 +98,10 @@ describe('the memory view', () => {
     await says(/Keys and values in 4-bit integers/);
     await workbench.hasSetting('sightline.cache.tier', 'int4');
     await page.locator('.tiers', { hasText: 'int4' }).waitFor();
+    const colors = await page.evaluate<string[]>(
+      "[...document.querySelectorAll('.swatch')].map((swatch) => getComputedStyle(swatch).backgroundColor)",
+    );
+    assert.ok(colors.length >= 4 && !colors.includes('rgba(0, 0, 0, 0)'), colors.join(', '));
   });
 
   it('bounds the cache by the budget that is typed', async () => {
