@@ -37,9 +37,10 @@ describe('the memory view', () => {
   }
 
   it('opens with a click on the status bar item, and draws account and figure', async (t: TestContext) => {
-    const text = await says(/compressed/);
+    // Comes with the forecast.
+    const text = await says(/until the context is full/);
     await page.locator('#plot canvas').waitFor();
-    for (const part of ['sink, FP16', 'int8', 'window, FP16', 'until the context is full']) {
+    for (const part of ['sink, FP16', 'int8', 'window, FP16']) {
       assert.ok(text.includes(part), `${part} in\n${text}`);
     }
     assert.match(text, /[\d ]+ of 8 192 tokens\s+· [\d.]+x smaller than FP16/);
@@ -98,6 +99,10 @@ describe('the memory view', () => {
     await says(/Keys and values in 4-bit integers/);
     await workbench.hasSetting('sightline.cache.tier', 'int4');
     await page.locator('.tiers', { hasText: 'int4' }).waitFor();
+    const colors = await page.evaluate<string[]>(
+      "[...document.querySelectorAll('.swatch')].map((swatch) => getComputedStyle(swatch).backgroundColor)",
+    );
+    assert.ok(colors.length >= 4 && !colors.includes('rgba(0, 0, 0, 0)'), colors.join(', '));
   });
 
   it('bounds the cache by the budget that is typed', async () => {

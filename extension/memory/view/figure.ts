@@ -15,7 +15,7 @@ const styles: Partial<Record<CachePolicyName, LineStyle>> = {
   selective: { color: '--vscode-charts-blue', dash: [8, 3] },
   compressed: { color: '--vscode-charts-green', dash: [2, 3] },
 };
-const otherStyle: LineStyle = { color: '--vscode-charts-orange', dash: [8, 3, 2, 3] };
+const otherStyle: LineStyle = { color: '--vscode-charts-purple', dash: [8, 3, 2, 3] };
 export const styleOf = (policy: CachePolicyName): LineStyle => styles[policy] ?? otherStyle;
 
 /** "now 4.2 MiB with 4 096 tokens" */
