@@ -1,4 +1,5 @@
-import { copyFile, mkdir, rm } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { copyFile, mkdir, readdir, rm } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
@@ -46,10 +47,37 @@ async function copyGrammars() {
   ]);
 }
 
-/** Bundles the extension and the sidecar into dist/, with the grammars. Rejects when any of it does not build. */
+/** A bundle for each page, extension/NAME/view/main.ts, as dist/webview/NAME.js and .css, with the icons that all use. */
+async function bundlePages() {
+  const to = 'dist/webview';
+  const icons = 'node_modules/@vscode/codicons';
+  const folders = await readdir(at('extension'));
+  const pages = folders
+    .map((name) => [name, `extension/${name}/view/main.ts`])
+    .filter(([, page]) => existsSync(at(page)));
+  await rm(at(to), { recursive: true, force: true });
+  await mkdir(at(to), { recursive: true });
+  await Promise.all([
+    copyFile(at(`${icons}/dist/codicon.css`), at(`${to}/codicon.css`)),
+    copyFile(at(`${icons}/dist/codicon.ttf`), at(`${to}/codicon.ttf`)),
+    copyFile(at(`${icons}/LICENSE`), at(`${to}/codicon.LICENSE`)),
+    build({
+      ...common,
+      platform: 'browser',
+      target: 'es2022',
+      minify: true,
+      entryPoints: Object.fromEntries(pages),
+      outdir: to,
+      format: 'esm',
+    }),
+  ]);
+}
+
+/** Bundles the extension, its pages and the sidecar into dist/, with the grammars. Rejects when any of it does not build. */
 export async function bundle() {
   await Promise.all([
     copyGrammars(),
+    bundlePages(),
     build({
       ...common,
       entryPoints: ['extension/main.ts'],

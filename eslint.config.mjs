@@ -46,6 +46,27 @@ export default tseslint.config(
     ),
   },
   {
+    files: ['extension/*/view/**/*.ts'],
+    languageOptions: {
+      parserOptions: { projectService: false, project: 'extension/tsconfig.view.json' },
+    },
+    rules: forbid(
+      { regex: '^(?:vscode(?:$|-)|node:)', message: 'A page runs in a browser.' },
+      {
+        regex:
+          '^\\.\\./(?!.*(?:/view/|/protocol\\.ts$))(?!(?:\\.\\./)?(?:messages|format|describe)\\.ts$)',
+        message:
+          'A page knows the host only through messages.ts, and says things as the host does.',
+      },
+    ),
+  },
+  {
+    files: ['test/unit/extension/*/view/**/*.ts', 'test/unit/support/page.ts'],
+    languageOptions: {
+      parserOptions: { projectService: false, project: 'test/tsconfig.view.json' },
+    },
+  },
+  {
     files: ['sidecar/**/*.ts'],
     rules: forbid(noVscode, noExtension),
   },

@@ -24,6 +24,8 @@ export type Asking = Pick<LanguageClient, 'sendRequest' | 'onNotification'>;
 
 /** Of the LSP: the answer to a request that was given up. */
 const requestCancelled = -32800;
+/** Of JSON-RPC: the connection ended before there was an answer. */
+const connectionLost = -32097;
 
 /** Why a model answers nothing, and what to do; undefined where it does. */
 export function whyNoAnswer(model: ModelInSight | null): string | undefined {
@@ -34,6 +36,8 @@ export function whyNoAnswer(model: ModelInSight | null): string | undefined {
     ? undefined
     : `${model.name} completes code and cannot answer: it has no template for conversations. Choose an instruction-tuned model, for example Qwen2.5-Coder-Instruct.`;
 }
+
+const sidecarLost = 'The sidecar stopped while it answered. Try again once it is back.';
 
 /** The one way to ask the model of the sidecar; every panel, command and provider asks through it. */
 export class Answers {
@@ -62,6 +66,7 @@ export class Answers {
     } catch (error) {
       const code = error instanceof Error && 'code' in error ? error.code : undefined;
       if (token.isCancellationRequested || code === requestCancelled) return { kind: 'cancelled' };
+      if (code === connectionLost) return { kind: 'failed', message: sidecarLost };
       return { kind: 'failed', message: error instanceof Error ? error.message : String(error) };
     } finally {
       this.#asked.delete(id);

@@ -1,34 +1,23 @@
 import {
   commands,
   EventEmitter,
-  MarkdownString,
-  ProgressLocation,
-  StatusBarAlignment,
-  ThemeColor,
   window,
   workspace,
   type Disposable,
   type ExtensionContext,
   type LogOutputChannel,
-  type StatusBarItem,
-  type Uri,
+  Uri,
 } from 'vscode';
 import {
   CloseAction,
   DidChangeConfigurationNotification,
   ErrorAction,
-  LSPErrorCodes,
-  ResponseError,
   State,
-  WorkDoneProgress,
   type CloseHandlerResult,
   type LanguageClient,
 } from 'vscode-languageclient/node';
 import {
   CacheStatsNotification,
-  ContextRequest,
-  DiagnoseRequest,
-  InstallGpuRuntimeRequest,
   StatusNotification,
   ViewNotification,
   type CacheStats,
@@ -36,16 +25,26 @@ import {
 } from '../sidecar/protocol.ts';
 import { registerActions } from './actions/actions.ts';
 import { Answers } from './answers.ts';
+import { Chat } from './chat/chat.ts';
+import { ConversationStore } from './chat/store.ts';
+import { registerChatView } from './chat/view.ts';
 import { registerChat } from './chatParticipant.ts';
 import { createClient } from './client.ts';
 import { sidecarSettings } from './config.ts';
+import { registerCacheCommands } from './memory/commands.ts';
+import { MemoryView } from './memory/memoryView.ts';
+import type { MemoryState } from './memory/messages.ts';
 import { registerLanguageModel } from './languageModel.ts';
+import { Monitor } from './monitor.ts';
 import { Pages } from './pages.ts';
 import { registerPins } from './pins.ts';
 import { Proposals } from './proposals/preview.ts';
+import { registerReports } from './reports.ts';
+import { offer } from './requests.ts';
 import { RestartBudget } from './restarts.ts';
 import { startSidecar, type SidecarProcess } from './sidecarProcess.ts';
-import { statusView, type Status } from './statusView.ts';
+import { registerStatusItem } from './statusItem.ts';
+import type { Status } from './statusView.ts';
 import { onDidView } from './views.ts';
 
 /** What other extensions and tests see of Sightline. */
@@ -55,40 +54,32 @@ export interface Api {
   /** Undefined while no sidecar runs. */
   status(): SidecarStatus | undefined;
   sidecarPid(): number | undefined;
+  /** What the memory view shows; empty while it is out of sight. */
+  memoryShown(): Partial<MemoryState>;
   /**
    * Shows what makes `after` of `before`, the text that a document had: to be accepted or rejected change by change. False
    * where there is nothing to change.
    */
   propose(target: Uri, before: string, after: string): Promise<boolean>;
+  /** The conversations of the chat, and what its page says and hears. */
+  chat(): Chat;
 }
 
-const themeColors = {
-  none: undefined,
-  warning: new ThemeColor('statusBarItem.warningBackground'),
-  error: new ThemeColor('statusBarItem.errorBackground'),
-} as const;
-
-/** Owns what lives as long as the extension: the client and its sidecar, the status bar item, the log. */
+/** Owns what lives as long as the extension: the client and its sidecar, and the log. */
 export class Ctx {
   readonly #log: LogOutputChannel;
-  readonly #item: StatusBarItem;
   readonly #client: LanguageClient;
   readonly #answers: Answers;
-  readonly #pages = new Pages();
+  readonly #chat: Chat;
   readonly #proposals = new Proposals();
+  readonly #monitor = new Monitor();
+  readonly #memoryView: MemoryView;
   readonly #restarts = new RestartBudget();
-  /** There may be another model than before, or none. */
-  readonly #modelChanges = new EventEmitter<void>();
   #sidecar: SidecarProcess | undefined;
-  #status: Status = { state: 'stopped', message: 'Not started.' };
-  #stats: CacheStats | undefined;
   #stopping = false;
 
   constructor(context: ExtensionContext) {
     this.#log = window.createOutputChannel('Sightline', { log: true });
-    this.#item = window.createStatusBarItem('sightline.status', StatusBarAlignment.Right, 100);
-    this.#item.name = 'Sightline';
-    this.#item.command = 'sightline.showLog';
     this.#client = createClient(
       () => {
         this.#sidecar = startSidecar(context.asAbsolutePath('dist/sidecar.mjs'), (line) => {
@@ -106,51 +97,75 @@ export class Ctx {
       },
       this.#log,
     );
-    this.#answers = new Answers(this.#client);
-    this.#client.onNotification(StatusNotification, (status) => {
-      this.#show(status, this.#stats);
+    const client = this.#client;
+    const monitor = this.#monitor;
+    const pages = new Pages();
+    this.#answers = new Answers(client);
+    this.#chat = this.#makeChat(context);
+    /** There may be another model than before, or none. */
+    const modelChanges = new EventEmitter<void>();
+    let stand = modelBy(monitor.status);
+    client.onNotification(StatusNotification, (status) => {
+      monitor.set(status, monitor.stats);
     });
-    this.#client.onNotification(CacheStatsNotification, (stats) => {
-      this.#show(this.#status, stats);
+    client.onNotification(CacheStatsNotification, (stats) => {
+      monitor.set(monitor.status, stats);
+    });
+    this.#memoryView = new MemoryView({
+      extension: context.extension,
+      client,
+      monitor,
+      log: this.#log,
     });
     context.subscriptions.push(
       this.#log,
-      this.#item,
-      this.#pages,
+      monitor,
+      pages,
       this.#proposals,
-      ...this.#registerCommands(),
-      ...registerActions({
-        answers: this.#answers,
-        pages: this.#pages,
-        proposals: this.#proposals,
+      modelChanges,
+      monitor.onDidChange(() => {
+        if (modelBy(monitor.status) === stand) return;
+        stand = modelBy(monitor.status);
+        modelChanges.fire();
+        void this.#chat.modelChanged(stand);
       }),
+      ...registerChatView(this.#chat, context.extensionUri, this.#log),
+      ...registerActions({ answers: this.#answers, pages, proposals: this.#proposals }),
       registerChat(this.#answers),
-      registerLanguageModel(this.#answers, this.#modelChanges.event),
-      this.#modelChanges,
+      registerLanguageModel(this.#answers, modelChanges.event),
+      this.#memoryView,
+      registerStatusItem(monitor),
+      ...this.#registerCommands(),
+      ...registerReports(client, pages),
+      ...registerCacheCommands(client, pages),
       ...registerPins(),
       onDidView((uri, firstLine, lastLine) => {
-        if (this.#client.state !== State.Running) return;
-        void this.#client.sendNotification(ViewNotification, { uri, firstLine, lastLine });
+        if (client.state !== State.Running) return;
+        void client.sendNotification(ViewNotification, { uri, firstLine, lastLine });
       }),
       workspace.onDidChangeConfiguration((event) => {
         if (event.affectsConfiguration('sightline')) void this.#sendSettings();
       }),
     );
-    this.#item.show();
   }
 
   readonly api: Api = {
-    stats: () => this.#stats,
-    status: () => (this.#status.state === 'stopped' ? undefined : this.#status),
-    sidecarPid: () => {
-      const child = this.#sidecar?.child;
-      return child?.exitCode === null && child.signalCode === null ? child.pid : undefined;
-    },
+    memoryShown: () => this.#memoryView.shown,
     propose: (target, before, after) => this.#proposals.propose(target, before, after),
+    chat: () => this.#chat,
+    stats: () => this.#monitor.stats,
+    status: () => {
+      const { status } = this.#monitor;
+      return status.state === 'stopped' ? undefined : status;
+    },
+    sidecarPid: () => this.#sidecarPid(),
   };
 
   async start(): Promise<void> {
-    this.#show({ state: 'loading', fraction: 0, message: 'Starting the sidecar' }, undefined);
+    this.#monitor.set(
+      { state: 'loading', fraction: 0, message: 'Starting the sidecar' },
+      undefined,
+    );
     try {
       await this.#client.start();
     } catch (error) {
@@ -170,7 +185,27 @@ export class Ctx {
     sidecar?.child.kill();
     await sidecar?.ended;
     this.#stopping = false;
-    this.#show({ state: 'stopped', message: 'Stopped.' }, undefined);
+    this.#monitor.set(
+      { state: 'stopped', message: 'Stopped. Restart the sidecar to go on.' },
+      undefined,
+    );
+  }
+
+  /** What is kept of it is read in the background. */
+  #makeChat(context: ExtensionContext): Chat {
+    const storage = context.storageUri ?? context.globalStorageUri;
+    const chat = new Chat({
+      answers: this.#answers,
+      store: new ConversationStore(Uri.joinPath(storage, 'conversations').fsPath),
+      propose: (target, before, after) => this.#proposals.propose(target, before, after),
+    });
+    void chat.open();
+    return chat;
+  }
+
+  #sidecarPid(): number | undefined {
+    const child = this.#sidecar?.child;
+    return child?.exitCode === null && child.signalCode === null ? child.pid : undefined;
   }
 
   #registerCommands(): Disposable[] {
@@ -183,55 +218,7 @@ export class Ctx {
       commands.registerCommand('sightline.showLog', () => {
         this.#log.show();
       }),
-      commands.registerCommand('sightline.installGpuRuntime', () => this.#installGpuRuntime()),
-      commands.registerCommand('sightline.diagnose', async () => {
-        await this.#pages.show('Diagnosis', await this.#client.sendRequest(DiagnoseRequest));
-      }),
-      commands.registerCommand('sightline.showContext', async () => {
-        const content = await this.#client.sendRequest(ContextRequest);
-        if (content !== null) await this.#pages.show('Context', content);
-        else await window.showInformationMessage('Sightline has not completed anything yet.');
-      }),
     ];
-  }
-
-  /** Downloads it with progress, and starts the sidecar anew with it. */
-  async #installGpuRuntime(): Promise<void> {
-    try {
-      const done = await window.withProgress(
-        {
-          location: ProgressLocation.Notification,
-          title: 'Sightline: installing the GPU runtime',
-          cancellable: true,
-        },
-        async (progress, token) => {
-          const workDoneToken = 'sightline/installGpuRuntime';
-          let shown = 0;
-          const listening = this.#client.onProgress(
-            WorkDoneProgress.type,
-            workDoneToken,
-            (news) => {
-              if (news.kind === 'end' || news.percentage === undefined) return;
-              const { percentage } = news;
-              progress.report({ increment: percentage - shown, message: `${percentage} %` });
-              shown = percentage;
-            },
-          );
-          try {
-            const given = { workDoneToken };
-            return await this.#client.sendRequest(InstallGpuRuntimeRequest, given, token);
-          } finally {
-            listening.dispose();
-          }
-        },
-      );
-      await commands.executeCommand('sightline.restart');
-      void window.showInformationMessage(done);
-    } catch (error) {
-      if (error instanceof ResponseError && error.code === LSPErrorCodes.RequestCancelled) return;
-      const message = error instanceof Error ? error.message : String(error);
-      void this.#offer(window.showErrorMessage(message, 'Show Log'));
-    }
   }
 
   async #sendSettings(): Promise<void> {
@@ -248,42 +235,24 @@ export class Ctx {
     const how = (await sidecar?.ended) ?? 'not started';
     if (this.#stopping) return { action: CloseAction.DoNotRestart, handled: true };
     if (this.#restarts.take(Date.now())) {
-      this.#show({ state: 'loading', fraction: 0, message: 'Restarting the sidecar' }, undefined);
-      void this.#offer(
-        window.showWarningMessage(
-          `Sightline's sidecar stopped (${how}) and was restarted.`,
-          'Show Log',
-        ),
+      this.#monitor.set(
+        { state: 'loading', fraction: 0, message: 'Restarting the sidecar' },
+        undefined,
       );
+      const message = `Sightline's sidecar stopped (${how}) and was restarted.`;
+      void offer((...choices) => window.showWarningMessage(message, ...choices), 'showLog');
       return { action: CloseAction.Restart, handled: true };
     }
     const lines = sidecar?.lastLines.slice(-3).join('\n') ?? '';
     const message = `Sightline's sidecar stopped too often (${how}) and stays down. ${lines}`;
-    this.#show({ state: 'stopped', message }, undefined);
-    void this.#offer(window.showErrorMessage(message, 'Restart', 'Show Log'));
+    this.#monitor.set({ state: 'stopped', message }, undefined);
+    void offer((...choices) => window.showErrorMessage(message, ...choices), 'restart', 'showLog');
     return { action: CloseAction.DoNotRestart, handled: true };
-  }
-
-  async #offer(choice: Thenable<'Restart' | 'Show Log' | undefined>): Promise<void> {
-    const chosen = await choice;
-    if (chosen === 'Restart') await commands.executeCommand('sightline.restart');
-    if (chosen === 'Show Log') this.#log.show();
-  }
-
-  #show(status: Status, stats: CacheStats | undefined): void {
-    if (isLoaded(status) !== isLoaded(this.#status)) this.#modelChanges.fire();
-    this.#status = status;
-    this.#stats = stats;
-    const view = statusView(status, stats);
-    const tooltip = new MarkdownString(view.tooltip, true);
-    tooltip.isTrusted = {
-      enabledCommands: ['sightline.showContext', 'sightline.restart', 'sightline.showLog'],
-    };
-    this.#item.text = view.text;
-    this.#item.tooltip = tooltip;
-    this.#item.backgroundColor = themeColors[view.severity];
   }
 }
 
-const isLoaded = ({ state }: Status): boolean =>
-  state === 'ready' || state === 'generating' || state === 'warning';
+/** Whether there is a model, by the status. */
+function modelBy({ state }: Status): 'loading' | 'none' | 'ready' {
+  if (state === 'loading') return 'loading';
+  return state === 'error' || state === 'stopped' ? 'none' : 'ready';
+}

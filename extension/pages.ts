@@ -11,6 +11,7 @@ const scheme = 'sightline';
 
 /** Pages that Sightline writes: read-only documents, and none that a model is ever shown. */
 export class Pages implements TextDocumentContentProvider, Disposable {
+  readonly scheme = scheme;
   readonly #contents = new Map<string, string>();
   readonly #changes = new EventEmitter<Uri>();
   readonly #registration = workspace.registerTextDocumentContentProvider(scheme, this);

@@ -140,7 +140,8 @@ async function bundle() {
   const files = ['extension', 'sidecar', 'esbuild.mjs', 'package-lock.json'].map((name) =>
     at(name),
   );
-  const outputs = [at('dist/extension.cjs'), at('dist/sidecar.mjs'), at('dist/grammars')];
+  const names = ['extension.cjs', 'sidecar.mjs', 'grammars', 'webview'];
+  const outputs = names.map((name) => at('dist', name));
   await once('bundles', { files, outputs }, async () => {
     heading('bundles');
     await node([at('esbuild.mjs')]);

@@ -65,6 +65,11 @@ async function lint() {
     eslint: script('eslint/bin/eslint.js', '.'),
     prettier: script('prettier/bin/prettier.cjs', '--check', '--log-level', 'warn', '.'),
     tsc: script('typescript/bin/tsc', '--noEmit'),
+    'tsc of the pages': script(
+      'typescript/bin/tsc',
+      '--project',
+      at('extension/tsconfig.view.json'),
+    ),
     'clang-format': ['clang-format', ['--dry-run', '-Werror', ...sources]],
   };
   const failures = [];

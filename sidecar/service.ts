@@ -109,6 +109,7 @@ export class CompletionService {
         observer.status(this.#idle);
         void this.#shareBudget();
         this.#publish(model, {});
+        this.#settleWhenIdle();
       },
       failed: (failure) => {
         this.#idle = { state: 'error', message: describeFailure(failure) };

@@ -3,7 +3,9 @@ import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
 import { readFile, rm } from 'node:fs/promises';
 import path from 'node:path';
-import { errors, type Locator, type Page } from 'playwright-core';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { AxeResults } from 'axe-core';
+import { errors, type Frame, type Locator, type Page } from 'playwright-core';
 import { installExtension, startServer } from '../../scripts/code-server/server.mjs';
 import { makeSampleWorkspace } from '../../scripts/sample-workspace.mjs';
 import { launchChromium, root } from './chromium.ts';
@@ -34,6 +36,16 @@ export interface Workbench {
   /** Opens a file of the workspace, with the cursor at the end of a line (from 1). */
   open(file: string, line: number): Promise<void>;
   type(text: string): Promise<void>;
+  /** Runs a command of the palette. */
+  command(title: string): Promise<void>;
+  /** Changes the colour theme. */
+  theme(name: string): Promise<void>;
+  /** The page of a webview that is in sight. */
+  webview(): Promise<Frame>;
+  /** Waits until the user's settings have a value. */
+  hasSetting(name: string, value: string | number): Promise<void>;
+  /** Accepts the file that a dialog proposes, once it proposes this one. */
+  confirmFile(name: string): Promise<void>;
   /** Waits for ghost text, and gives its lines without their indentation. */
   ghostLines(): Promise<string[]>;
   /** Saves the file in front and reads it. */
@@ -107,6 +119,44 @@ export async function openWorkbench(name: string): Promise<Workbench> {
     async type(text) {
       await page.keyboard.type(text, { delay: 40 });
     },
+    command,
+    async theme(name) {
+      await page.keyboard.press('Control+K');
+      await page.keyboard.press('Control+T');
+      await quickInput.waitFor();
+      await quickInput.fill(name);
+      await firstRow.filter({ hasText: name }).waitFor();
+      await page.keyboard.press('Enter');
+      await quickInput.waitFor({ state: 'hidden' });
+    },
+    async webview() {
+      // VS Code puts an extension's page into a frame of a frame.
+      const outer = page.frameLocator('iframe.webview.ready').locator('iframe#active-frame');
+      const element = await outer.elementHandle();
+      const frame = await element.contentFrame();
+      assert(frame, 'no webview is in sight');
+      return frame;
+    },
+    async hasSetting(name, value) {
+      const files = ['User', 'Machine'].map((kind) =>
+        path.join(serverFolder, 'data/data', kind, 'settings.json'),
+      );
+      const line = `${JSON.stringify(name)}: ${JSON.stringify(value)}`;
+      const deadline = Date.now() + patientMs;
+      while (!files.some((file) => readFileSync(file, 'utf8').includes(line))) {
+        assert(Date.now() < deadline, `no setting ${line}`);
+        await sleep(50);
+      }
+    },
+    async confirmFile(name) {
+      const deadline = Date.now() + patientMs;
+      while (!(await quickInput.inputValue()).endsWith(name)) {
+        assert(Date.now() < deadline, `the dialog proposes ${await quickInput.inputValue()}`);
+        await sleep(50);
+      }
+      await page.keyboard.press('Enter');
+      await quickInput.waitFor({ state: 'hidden' });
+    },
     async ghostLines() {
       const ghost = '[class*="ghost-text"]';
       const onCursorsLine = page.locator(`.editor-instance .view-lines .view-line ${ghost}`);
@@ -154,6 +204,21 @@ export async function openWorkbench(name: string): Promise<Workbench> {
       await server.stop();
     },
   };
+}
+
+/**
+ * What axe-core finds in a page that keeps people from using it, one line each. A page is drawn on what is behind its frame,
+ * which axe-core does not see: `background` is the theme's colour of that.
+ */
+export async function seriousFindings(page: Frame, background: string): Promise<string[]> {
+  await page.evaluate(`document.documentElement.style.backgroundColor = 'var(${background})'`);
+  await page.evaluate(readFileSync(path.join(root, 'node_modules/axe-core/axe.min.js'), 'utf8'));
+  const { violations } = await page.evaluate<AxeResults>(
+    "axe.run({ resultTypes: ['violations'] })",
+  );
+  return violations
+    .filter(({ impact }) => impact === 'serious' || impact === 'critical')
+    .flatMap(({ id, help, nodes }) => nodes.map(({ html }) => `${id}: ${help}: ${html}`));
 }
 
 /** The command line of a process; empty where it has just ended. */

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { describeSight, statusView } from '../../../extension/statusView.ts';
+import { describeSight } from '../../../extension/describe.ts';
+import { linkedCommands, statusView } from '../../../extension/statusView.ts';
 import type { CacheStats, ContextInSight } from '../../../sidecar/protocol.ts';
 
 const MiB = 1024 * 1024;
@@ -59,6 +60,21 @@ describe('statusView', () => {
     assert.equal(statusView({ state: 'error', message: 'x' }, stats).text, '$(error) Sightline');
   });
 
+  it('tells screen readers the same, without icons', () => {
+    assert.equal(
+      spaced(statusView(ready, stats).label),
+      'Sightline: 4.2 MiB · 4 096 tokens · 1.9x. tiny_model, 8192 tokens of context',
+    );
+    const stopped = { state: 'stopped', message: 'Stopped. Restart it.' } as const;
+    assert.equal(statusView(stopped, undefined).label, 'Sightline: Stopped. Restart it.');
+  });
+
+  it('lets the tooltip run the commands that it has links to, and no other', () => {
+    const { tooltip } = statusView(ready, stats);
+    const linked = [...tooltip.matchAll(/\(command:([\w.]+)\)/g)].map(([, command]) => command);
+    assert.deepEqual(linked, linkedCommands);
+  });
+
   it('tells tiers, FP16, what is in sight, speed and commands in the tooltip', () => {
     const tooltip = spaced(statusView(ready, stats).tooltip);
     for (const part of [
@@ -70,6 +86,7 @@ describe('statusView', () => {
       '1.9x smaller than FP16 · 4 096 of 8 192 tokens of context in use',
       '3 200 of 9 100 tokens of my\\_app x.ts in sight; 5 900 left out at the start',
       'prefill 1 235 tokens/s · decode 56.8 tokens/s',
+      '(command:sightline.showMemory)',
       '(command:sightline.restart)',
       '(command:sightline.showLog)',
     ]) {
@@ -154,6 +171,9 @@ describe('describeSight', () => {
       said([own(9000)]),
       'All 9 000 tokens of a.ts in sight, 400 of them around the cursor',
     );
+    // An estimate gives way to what was counted.
+    const counted = { uri, source, tokens: 9100, documentTokens: 9200 } as const;
+    assert.match(said([counted]), /^9 100 of 9 200 tokens of a\.ts in sight/);
     assert.equal(
       said([
         { uri: 'file:///b.ts', source: 'pinned', tokens: 700, documentTokens: 700 },

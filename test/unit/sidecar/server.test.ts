@@ -471,6 +471,16 @@ describe('server', () => {
     }
   });
 
+  it('puts what is open into a cache with other settings too, whatever the user does', async () => {
+    const { client, addon } = await session({}, undefined, 1);
+    await client.open(uri, 'line\n'.repeat(300));
+    const isFilled = (engine: number): boolean =>
+      addon.engines[engine]?.requests.some(({ maxTokens }) => maxTokens === 0) === true;
+    await client.until(() => isFilled(0));
+    await client.configure({ cache: { policy: 'full' } });
+    await client.until(() => isFilled(1));
+  });
+
   it('does with less of the files where there is no memory for a prompt', async () => {
     const { client, addon } = await session({}, undefined, 1);
     await client.open('file:///other.ts', 'x'.repeat(400));

@@ -2,6 +2,8 @@
 import assert from 'node:assert/strict';
 import { setTimeout as sleep } from 'node:timers/promises';
 import * as vscode from 'vscode';
+import type { Chat } from '../../../extension/chat/chat.ts';
+import type { MemoryState } from '../../../extension/memory/messages.ts';
 import type { CacheStats, SidecarStatus } from '../../../sidecar/protocol.ts';
 
 /** What the extension's `activate` returns. */
@@ -10,6 +12,19 @@ export interface SightlineApi {
   status(): SidecarStatus | undefined;
   sidecarPid(): number | undefined;
   propose(target: vscode.Uri, before: string, after: string): Promise<boolean>;
+  chat(): Pick<
+    Chat,
+    | 'connect'
+    | 'conversation'
+    | 'conversations'
+    | 'delete'
+    | 'obstacle'
+    | 'open'
+    | 'receive'
+    | 'rename'
+    | 'start'
+  >;
+  memoryShown(): Partial<MemoryState>;
 }
 
 export function extension(): vscode.Extension<SightlineApi> {
