@@ -6,6 +6,7 @@ import { canFillInTheMiddle } from './completion/fim.ts';
 import { completeRemotely } from './completion/remotely.ts';
 import { CompletionRequests, type Offer } from './completion/requests.ts';
 import type { Outcome } from './completion/running.ts';
+import { untellable } from './context/secrets.ts';
 import { charactersPerToken } from './context/settle.ts';
 import { RemoteServer } from './remote/server.ts';
 import { ContextKeeper, liveTokensOf } from './context/keeper.ts';
@@ -334,6 +335,11 @@ export class CompletionService {
     signal: AbortSignal,
     onText: (text: string) => void,
   ): Promise<Outcome> {
+    if (untellable(request) === 'secret') {
+      const message = `${request.name} looks as if it held secrets: it is not sent to a server.`;
+      this.#observer.status({ state: 'ready', message });
+      return fail({ code: 'DOCUMENT_IGNORED', message });
+    }
     this.#running++;
     this.#observer.status({ state: 'generating', message: `Completing ${request.name}` });
     const parsed = {

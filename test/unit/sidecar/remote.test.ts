@@ -369,6 +369,23 @@ describe('a sidecar whose model is on a server', () => {
     await close();
   });
 
+  it('is sent nothing that looks like a secret', async () => {
+    const { client, close } = serveInProcess({ loadAddon: noAddon, idleMs: 1 });
+    server.reply = events({ choices: [{ text: '3' }] });
+    await client.initialize(settings());
+    await client.open('file:///project/.env', 'KEY=hunter2\n');
+    assert.deepEqual(await client.complete('file:///project/.env', { line: 1, character: 0 }), []);
+    const chat = {
+      id: 'q',
+      messages: [{ role: 'user' as const, content: 'What is the key?' }],
+      attachments: [{ uri: 'file:///project/.env' }],
+    };
+    const answer = await client.connection.sendRequest(ChatRequest, chat);
+    assert.deepEqual(answer.context.leftOut, [{ uri: 'file:///project/.env', reason: 'secret' }]);
+    assert.ok(!JSON.stringify(server.seen).includes('hunter2'));
+    await close();
+  });
+
   it('goes back to its own model when the setting is taken away', async () => {
     const addon = new FakeAddon();
     const { client, close } = serveInProcess({ loadAddon: () => succeed(addon.loaded), idleMs: 1 });
