@@ -74,7 +74,7 @@ describe('the chat', () => {
 
   it('completes the names of files behind #, and attaches them with their cost', async () => {
     const input = page.locator('textarea');
-    await input.pressSequentially('#rul');
+    await input.pressSequentially('#rules.ts');
     const option = page.locator('#paths [role=option]', { hasText: 'ajv/compile/rules.ts' });
     await option.first().waitFor();
     await input.press('Enter');
@@ -100,7 +100,7 @@ describe('the chat', () => {
     await page.locator('.composer button', { hasText: 'Stop' }).waitFor();
     await post({ kind: 'prefill', turn: id, done: 100, total: 400 });
     await page.locator('.state', { hasText: 'Reading 100 of 400 tokens' }).waitFor();
-    await post({ kind: 'text', turn: id, text: '**First** part.\n\nSecond' });
+    await post({ kind: 'text', turn: id, text: '**First** part.\n\nSecond\npa' });
     await page.locator('.markdown strong', { hasText: 'First' }).waitFor();
     const status = page.locator('[role=status]');
     await status.filter({ hasText: 'First part.' }).waitFor();
@@ -197,13 +197,13 @@ describe('the chat', () => {
       answer: { text, state: 'end' },
     };
     await post({ kind: 'conversation', id, title: '', canUndo: false, turns: [turn] });
-    await page.locator('figure.code button', { hasText: 'Copy' }).click();
+    await page.locator('figure.code [data-action=copy]').click();
     await page.locator('[role=status]').filter({ hasText: 'Copied' }).waitFor();
     assert.equal(await page.locator('.markdown img').count(), 0);
-    await page.locator('figure.code button', { hasText: 'Insert at Cursor' }).click();
+    await page.locator('figure.code [data-action=insert]').click();
     const lines = workbench.page.locator('.editor-instance .view-lines');
     await lines.filter({ hasText: /const\sinserted\s=/ }).waitFor();
-    await page.locator('figure.code button', { hasText: 'Apply as Diff' }).click();
+    await page.locator('figure.code [data-action=apply]').click();
     await workbench.page.locator('.tab.active', { hasText: 'Changes of' }).waitFor();
     await screenshot(workbench.page, 'chat-apply');
     await workbench.command('Sightline: Reject All Changes');
