@@ -22,16 +22,16 @@ import { whyNoAnswer, type Answers } from './answers.ts';
 export function registerChat(answers: Answers): Disposable {
   return Disposable.from(
     chat.createChatParticipant('sightline.chat', (request, context, stream, token) =>
-      answer(answers, request, context, stream, token),
+      participate(answers, request, context, stream, token),
     ),
   );
 }
 
-async function answer(
+export async function participate(
   answers: Answers,
-  request: ChatRequest,
+  request: Pick<ChatRequest, 'prompt' | 'references'>,
   { history }: ChatContext,
-  stream: ChatResponseStream,
+  stream: Pick<ChatResponseStream, 'markdown' | 'progress' | 'reference'>,
   token: CancellationToken,
 ): Promise<ChatResult> {
   const why = whyNoAnswer(await answers.model(token));
@@ -68,7 +68,7 @@ function messageOf(turn: ChatRequestTurn | ChatResponseTurn): ChatMessage[] {
 }
 
 /** With what is attached as text: that is in no file. */
-function promptOf({ prompt, references }: ChatRequest): string {
+function promptOf({ prompt, references }: Pick<ChatRequest, 'prompt' | 'references'>): string {
   const texts = references.map(({ value }) => value).filter((value) => typeof value === 'string');
   return [...texts, prompt].join('\n\n');
 }

@@ -131,13 +131,20 @@ function describeDocument(sight: ContextInSight): string {
   }
   const settled = sight.files.find(({ uri }) => uri === sight.uri);
   if (settled !== undefined) {
+    // Counted, where `whole` may be an estimate.
+    const counted = formatCount(settled.documentTokens);
     const around = formatCount(live);
     return settled.tokens >= settled.documentTokens
-      ? l10n.t('All {0} tokens of {1} in sight, {2} of them around the cursor', whole, name, around)
+      ? l10n.t(
+          'All {0} tokens of {1} in sight, {2} of them around the cursor',
+          counted,
+          name,
+          around,
+        )
       : l10n.t(
           '{0} of {1} tokens of {2} in sight, {3} of them around the cursor',
           formatCount(Math.max(live, settled.tokens)),
-          whole,
+          counted,
           name,
           around,
         );

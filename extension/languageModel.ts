@@ -110,7 +110,7 @@ export function registerLanguageModel(answers: Answers, onDidChange: Event<void>
         return known?.canChat === true ? [informationOf(known)] : [];
       },
       provideLanguageModelChatResponse: async (_model, messages, options, progress, token) => {
-        await answer(answers, messages, options, progress, token);
+        await respond(answers, messages, options, progress, token);
       },
       provideTokenCount: async (_model, text, token) => {
         const texts =
@@ -137,7 +137,8 @@ function informationOf(model: ModelInSight): Information {
   };
 }
 
-async function answer(
+/** Answers as VS Code wants it: in parts as they come, and by an error where there is no answer. */
+export async function respond(
   answers: Answers,
   messages: readonly Message[],
   options: Options,

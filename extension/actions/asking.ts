@@ -17,6 +17,9 @@ export interface Question extends Pick<ChatParams, 'messages' | 'uri'> {
   readonly maxTokens: number;
 }
 
+/** As much of an answer as actions use. */
+export type Said = Pick<ChatAnswer, 'text' | 'finish'>;
+
 const running = new Set<CancellationTokenSource>();
 
 /** Ends what is being answered to actions. */
@@ -26,14 +29,14 @@ export function stopAnswers(): void {
 
 /**
  * Asks with progress that can be cancelled. Undefined where there is no answer: the user has cancelled, or been told why.
- * `onText` gets all of the text so far.
+ * `isEnough` hears all of the text so far, and ends the answer where no more of it is wanted.
  */
 export async function ask(
   { answers }: Tools,
   title: string,
   question: Question | ((model: ModelInSight) => Promise<Question>),
-  onText?: (text: string) => void,
-): Promise<ChatAnswer | undefined> {
+  isEnough: (text: string) => boolean = () => false,
+): Promise<Said | undefined> {
   const source = new CancellationTokenSource();
   running.add(source);
   const options = { location: ProgressLocation.Notification, title, cancellable: true };
@@ -48,6 +51,7 @@ export async function ask(
       if (!canAnswer(model)) return undefined;
       const asked = typeof question === 'function' ? await question(model) : question;
       let text = '';
+      const answer = { isOver: false };
       const answered = await answers.ask({ attachments: [], ...asked }, source.token, (news) => {
         if (news.kind === 'prefill') {
           progress.report({ message: `reading, ${news.done} of ${news.total} tokens` });
@@ -55,8 +59,10 @@ export async function ask(
         }
         text += news.text;
         progress.report({ message: `writing, line ${text.split('\n').length}` });
-        onText?.(text);
+        answer.isOver ||= isEnough(text);
+        if (answer.isOver) source.cancel();
       });
+      if (answer.isOver) return { text, finish: 'end' };
       if (answered.kind === 'failed') complain(answered.message);
       return answered.kind === 'answer' ? answered.answer : undefined;
     });

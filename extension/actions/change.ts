@@ -18,13 +18,11 @@ export async function proposeChange(
   const { document, first, last } = place;
   const before = document.getText();
   const { lines } = codeAt(place);
-  const answer = await ask(tools, title, async () => {
+  const code = await askForCode(tools, title, async () => {
     const [size = 0] = await tools.answers.countTokens([lines.join('\n')]);
     const maxTokens = Math.max(leastTokens, 2 * size);
     return { messages, uri: document.uri.toString(), maxTokens };
   });
-  if (answer === undefined) return;
-  const code = await codeIn(tools, title, answer);
   if (code === undefined) return;
   const all = linesOf(before);
   const after = [...all.slice(0, first), ...replacementFor(lines, code), ...all.slice(last + 1)];
@@ -33,12 +31,21 @@ export async function proposeChange(
   }
 }
 
-/** The lines of code in an answer; undefined where there are none that can be used, which the user is told. */
-export async function codeIn(
-  { pages }: Tools,
+/**
+ * The lines of code in the answer, which ends with them. Undefined where there are none that can be used, which the user is
+ * told.
+ */
+export async function askForCode(
+  tools: Tools,
   title: string,
-  { text, finish }: { readonly text: string; readonly finish: 'end' | 'length' | 'context' },
+  question: Parameters<typeof ask>[2],
 ): Promise<readonly string[] | undefined> {
+  // In whole lines: what looks like the end of the block may go on.
+  const isEnough = (text: string): boolean =>
+    firstCodeBlock(text.slice(0, text.lastIndexOf('\n') + 1))?.isWhole === true;
+  const answer = await ask(tools, title, question, isEnough);
+  if (answer === undefined) return undefined;
+  const { text, finish } = answer;
   const block = firstCodeBlock(text);
   const isCutOff = block?.isWhole === false && finish !== 'end';
   if (block !== undefined && !isCutOff && block.code.some((line) => line.trim() !== '')) {
@@ -47,6 +54,6 @@ export async function codeIn(
   const why = isCutOff
     ? 'Nothing was changed: the answer was cut off, since it would not end. Ask for less at a time.'
     : 'Nothing was changed: the answer has no code in it.';
-  await pages.show('Answer', `# ${title}\n\n> ${why}\n\n${text}\n`);
+  await tools.pages.show('Answer', `# ${title}\n\n> ${why}\n\n${text}\n`);
   return undefined;
 }

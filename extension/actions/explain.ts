@@ -21,10 +21,11 @@ export async function explain(tools: Tools, place: Place): Promise<void> {
   let latest = '';
   const answer = await ask(tools, title, question, (text) => {
     latest = text;
-    if (performance.now() - written < paceMs) return;
+    if (performance.now() - written < paceMs) return false;
     written = performance.now();
     shown ??= tools.pages.show(page, heading);
     tools.pages.write(page, heading + text);
+    return false;
   });
   if (answer === undefined && shown === undefined) return;
   const end = answer === undefined ? `${latest}\n\n*Stopped.*\n` : `${answer.text.trimEnd()}\n`;

@@ -1,7 +1,7 @@
 import { posix } from 'node:path';
 import { Position, RelativePattern, Uri, window, workspace, WorkspaceEdit } from 'vscode';
-import { ask, type Tools } from './asking.ts';
-import { codeIn } from './change.ts';
+import type { Tools } from './asking.ts';
+import { askForCode } from './change.ts';
 import { codeAt, type Place } from './place.ts';
 import { testsPrompt } from './prompts.ts';
 import { placeForTest } from './testFiles.ts';
@@ -33,14 +33,12 @@ export async function writeTests(tools: Tools, place: Place): Promise<void> {
     .filter((path) => !path.startsWith('../'));
   const { path, like } = placeForTest(pathOf(document.uri), files);
   const likeUri = like === undefined ? undefined : Uri.joinPath(folder.uri, like);
-  const answer = await ask(tools, title, {
+  const tests = await askForCode(tools, title, {
     messages: testsPrompt({ ...code, path: pathOf(document.uri) }, path, like),
     attachments: likeUri === undefined ? [] : [{ uri: likeUri.toString() }],
     uri: document.uri.toString(),
     maxTokens,
   });
-  if (answer === undefined) return;
-  const tests = await codeIn(tools, title, answer);
   if (tests === undefined) return;
   const target = Uri.joinPath(folder.uri, path).with({ scheme: 'untitled' });
   const file = await workspace.openTextDocument(target);

@@ -102,12 +102,12 @@ export class MemoryView implements WebviewViewProvider, Disposable {
         return this.#askForecast();
       case 'choosePolicy':
         if (!this.#choices.policy.some(({ value }) => value === message.policy)) return;
-        return orTell(() => changeSetting({ policy: message.policy }));
+        return orTell(() => changeSetting('policy', message.policy));
       case 'chooseTier':
         if (!this.#choices.tier.some(({ value }) => value === message.tier)) return;
-        return orTell(() => changeSetting({ tier: message.tier }));
+        return orTell(() => changeSetting('tier', message.tier));
       case 'setBudget':
-        return orTell(() => changeSetting({ budgetMiB: message.budgetMiB }));
+        return orTell(() => changeSetting('budgetMiB', message.budgetMiB));
       case 'run':
         await commands.executeCommand(message.command);
         return;

@@ -14,14 +14,12 @@ const settings = z.object({
 export const cacheSettings = (): CacheSettings =>
   settings.parse(workspace.getConfiguration().get(section));
 
-/** Writes a setting where the user has it: in the workspace's settings, or else in their own. */
-export async function changeSetting(change: Partial<CacheSettings>): Promise<void> {
-  for (const [name, value] of Object.entries(change)) {
-    const configuration = workspace.getConfiguration(section);
-    const isWorkspaces = configuration.inspect(name)?.workspaceValue !== undefined;
-    const target = isWorkspaces ? ConfigurationTarget.Workspace : ConfigurationTarget.Global;
-    await configuration.update(name, value, target);
-  }
+/** Writes a setting of the cache where the user has it: in the workspace's settings, or else in their own. */
+export async function changeSetting(name: string, value: string | number): Promise<void> {
+  const configuration = workspace.getConfiguration(section);
+  const isWorkspaces = configuration.inspect(name)?.workspaceValue !== undefined;
+  const target = isWorkspaces ? ConfigurationTarget.Workspace : ConfigurationTarget.Global;
+  await configuration.update(name, value, target);
 }
 
 const enumeration = z

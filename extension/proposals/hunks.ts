@@ -32,6 +32,26 @@ export function hunksBetween(before: readonly string[], after: readonly string[]
   return hunks;
 }
 
+/** The same hunks, but one in place of two that only blank lines and brackets are between: these belong to both. */
+export function joinedHunks(before: readonly string[], hunks: readonly Hunk[]): Hunk[] {
+  const joined: Hunk[] = [];
+  for (const hunk of hunks) {
+    const last = joined.at(-1);
+    const end = last === undefined ? 0 : last.start + last.removed.length;
+    const between = before.slice(end, hunk.start);
+    if (last === undefined || between.some((line) => /[\p{L}\p{N}]/u.test(line))) {
+      joined.push(hunk);
+      continue;
+    }
+    joined[joined.length - 1] = {
+      start: last.start,
+      removed: [...last.removed, ...between, ...hunk.removed],
+      added: [...last.added, ...between, ...hunk.added],
+    };
+  }
+  return joined;
+}
+
 /** The difference without its middle looked at. */
 function wholeHunk(before: readonly string[], after: readonly string[]): Hunk {
   const shorter = Math.min(before.length, after.length);

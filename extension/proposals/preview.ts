@@ -46,6 +46,8 @@ const gutterIcon = (path: string, color: string): Uri =>
 export class Proposals implements TextDocumentContentProvider, CodeLensProvider, Disposable {
   /** By the address of the page. */
   readonly #open = new Map<string, Open>();
+  /** How many there have been: each has a page of its own. */
+  #proposed = 0;
   readonly #changes = new EventEmitter<Uri>();
   readonly #lensChanges = new EventEmitter<void>();
   readonly #removed = window.createTextEditorDecorationType({
@@ -88,7 +90,7 @@ export class Proposals implements TextDocumentContentProvider, CodeLensProvider,
       languages.registerCodeLensProvider({ scheme }, this),
       workspace.onDidChangeTextDocument(({ document }) => {
         if (document.uri.scheme === scheme) this.#decorate();
-        else this.#refresh(document.uri);
+        else for (const page of this.#pagesOf(document.uri)) this.#changed(page);
       }),
       window.onDidChangeVisibleTextEditors(() => {
         this.#decorate();
@@ -131,9 +133,9 @@ export class Proposals implements TextDocumentContentProvider, CodeLensProvider,
     const proposal = new Proposal(before, after);
     if (proposal.isOver) return false;
     const document = await workspace.openTextDocument(target);
-    const page = pageOf(target);
+    for (const former of this.#pagesOf(target)) await this.#close(former);
+    const page = pageOf(target, ++this.#proposed);
     this.#open.set(page.toString(), { target, proposal, view: proposal.view(document.getText()) });
-    this.#changed(page);
     const shown = await workspace.openTextDocument(page);
     if (shown.languageId !== document.languageId) {
       await languages.setTextDocumentLanguage(shown, document.languageId);
@@ -268,10 +270,10 @@ export class Proposals implements TextDocumentContentProvider, CodeLensProvider,
     await commands.executeCommand('vscode.diff', open.target, result);
   }
 
-  /** The document of a proposal has changed. */
-  #refresh(target: Uri): void {
-    const page = pageOf(target);
-    if (this.#open.has(page.toString())) this.#changed(page);
+  #pagesOf(target: Uri): Uri[] {
+    return [...this.#open]
+      .filter(([, open]) => open.target.toString() === target.toString())
+      .map(([page]) => Uri.parse(page));
   }
 
   #changed(page: Uri): void {
@@ -309,10 +311,10 @@ export class Proposals implements TextDocumentContentProvider, CodeLensProvider,
   }
 }
 
-/** A page of the document's own, with the ending of its name, that languages and icons go by. */
-function pageOf(target: Uri): Uri {
+/** A page of the proposal's own, with the ending of the document's name, that languages and icons go by. */
+function pageOf(target: Uri, number: number): Uri {
   const name = target.path.slice(target.path.lastIndexOf('/') + 1);
-  return Uri.from({ scheme, path: `/Changes of ${name}`, query: target.toString() });
+  return Uri.from({ scheme, path: `/Changes of ${name}`, query: String(number) });
 }
 
 const tabsOf = (page: Uri): Tab[] =>

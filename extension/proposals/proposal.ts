@@ -1,4 +1,4 @@
-import { applyHunks, hunksBetween, linesOf, placesIn, type Hunk } from './hunks.ts';
+import { applyHunks, hunksBetween, joinedHunks, linesOf, placesIn, type Hunk } from './hunks.ts';
 
 /** A hunk that is neither accepted nor rejected; its id stays the same while others go. */
 export interface OpenHunk extends Hunk {
@@ -25,7 +25,8 @@ export class Proposal {
 
   constructor(before: string, after: string) {
     this.#base = linesOf(before);
-    this.#hunks = hunksBetween(this.#base, linesOf(after)).map((hunk, id) => ({ ...hunk, id }));
+    const hunks = joinedHunks(this.#base, hunksBetween(this.#base, linesOf(after)));
+    this.#hunks = hunks.map((hunk, id) => ({ ...hunk, id }));
   }
 
   get isOver(): boolean {

@@ -54,7 +54,7 @@ describe('the memory view', () => {
   });
 
   it('follows the cache while one types', async () => {
-    const headline = page.locator('.headline strong');
+    const headline = page.locator('.headline');
     const before = await headline.innerText();
     await workbench.open('ajv/compile/rules.ts', 40);
     await workbench.type('\n');
@@ -79,6 +79,8 @@ describe('the memory view', () => {
 
   it('changes the policy with a click, and the tier from the keyboard', async () => {
     await page.locator('#policy').click();
+    await page.locator('#policy li', { hasText: 'hierarchical' }).hover();
+    await screenshot(workbench.page, 'memory-policies');
     await page.locator('#policy li', { hasText: 'hierarchical' }).click();
     await says(/By age: FP16 in the window/);
     await says(/hierarchical [\d.]+ MiB/);

@@ -14,7 +14,7 @@ const expected: readonly RegExp[] = [
   /^dist\/grammars\/(?:LICENSE|tree-sitter-[\w-]+\.wasm)$/,
   /^dist\/native\/sightline\.node$/,
   /^dist\/native\/lib[\w.-]+\.so$/,
-  /^dist\/webview\/[\w-]+\.(?:js|css|ttf)$/,
+  /^dist\/webview\/(?:[\w-]+\.(?:js|css|ttf)|codicon\.LICENSE)$/,
   /^media\/[\w-]+\.svg$/,
   /^media\/models\/sightline-tiny-code-q8_0\.gguf$/,
   /^media\/walkthrough\/\w+\.md$/,

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { InlineCompletionTriggerKind } from 'vscode-languageserver/node';
+import { ChatRequest } from '../../sidecar/protocol.ts';
 import {
   cacheHome,
   endOf,
@@ -114,6 +115,20 @@ describe('an editor that is started again', () => {
     while ((await files('.json')).length < 2) await sleep(20);
     killed.process.kill('SIGKILL');
     assert.equal(await killed.ended, 'SIGKILL');
+    const sidecar = await start(texts, elsewhere);
+    assert.deepEqual(await fills(sidecar, total), [total]);
+    isWarm(await complete(sidecar));
+    await stopSidecar(sidecar);
+  });
+
+  it('has them after a conversation, too', async () => {
+    const elsewhere = [`${workspace}/talk`];
+    const talking = await start(texts, elsewhere);
+    const { connection } = talking.client;
+    const messages = [{ role: 'user' as const, content: 'What does one3 return?' }];
+    const params = { id: 'one', messages, attachments: [], uri: asked, maxTokens: 20 };
+    assert.ok((await connection.sendRequest(ChatRequest, params)).context.promptTokens > total);
+    assert.equal(await stopSidecar(talking), 0);
     const sidecar = await start(texts, elsewhere);
     assert.deepEqual(await fills(sidecar, total), [total]);
     isWarm(await complete(sidecar));

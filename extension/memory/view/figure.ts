@@ -62,7 +62,7 @@ export class Figure {
 
   /** Again, where colours or the point have changed. */
   redraw(): void {
-    this.#plot?.redraw(false, true);
+    this.#plot?.redraw(false);
   }
 
   /** The figure with a title and a legend, as the base64 of a PNG; undefined before there is one. */

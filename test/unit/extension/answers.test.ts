@@ -1,65 +1,31 @@
 import assert from 'node:assert/strict';
-import { PassThrough } from 'node:stream';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 import {
   CancellationTokenSource,
-  createProtocolConnection,
   LSPErrorCodes,
   ResponseError,
-  StreamMessageReader,
-  StreamMessageWriter,
   type ProtocolConnection,
 } from 'vscode-languageserver/node';
-import { Answers, whyNoAnswer } from '../../../extension/answers.ts';
+import { whyNoAnswer, type Answers } from '../../../extension/answers.ts';
 import {
   ChatProgressNotification,
   ChatRequest,
   CountTokensRequest,
   ModelRequest,
-  type ChatAnswer,
   type ChatProgress,
   type ModelInSight,
 } from '../../../sidecar/protocol.ts';
-
-const answer = (text: string): ChatAnswer => ({
-  text,
-  toolCalls: [],
-  finish: 'end',
-  context: {
-    promptTokens: 3,
-    reusedTokens: 0,
-    contextTokens: 100,
-    files: [],
-    attachments: [],
-    leftOut: [],
-    omittedMessages: 0,
-  },
-  generatedTokens: 2,
-  firstTokenSeconds: 0.1,
-  tiers: [],
-});
+import { answering, answerOf } from '../support/answering.ts';
 
 describe('Answers', () => {
-  let client: ProtocolConnection;
-  let sidecar: ProtocolConnection;
   let answers: Answers;
+  let sidecar: ProtocolConnection;
+  let close: () => void;
   beforeEach(() => {
-    const [there, back] = [new PassThrough(), new PassThrough()];
-    client = createProtocolConnection(
-      new StreamMessageReader(back),
-      new StreamMessageWriter(there),
-    );
-    sidecar = createProtocolConnection(
-      new StreamMessageReader(there),
-      new StreamMessageWriter(back),
-    );
-    answers = new Answers(client);
-    client.listen();
-    sidecar.listen();
+    ({ answers, sidecar, close } = answering());
   });
   afterEach(() => {
-    client.dispose();
-    sidecar.dispose();
+    close();
   });
 
   const ask = (
@@ -83,13 +49,13 @@ describe('Answers', () => {
           text: 'not for us',
         });
       }
-      return answer(`re: ${question?.content ?? ''}`);
+      return answerOf(`re: ${question?.content ?? ''}`);
     });
     const told: ChatProgress[][] = [[], []];
     const answered = await Promise.all([ask('one', told[0]), ask('two', told[1])]);
     assert.equal(new Set(ids).size, 2);
     for (const [index, name] of ['one', 'two'].entries()) {
-      assert.deepEqual(answered[index], { kind: 'answer', answer: answer(`re: ${name}`) });
+      assert.deepEqual(answered[index], { kind: 'answer', answer: answerOf(`re: ${name}`) });
       const text = told[index]?.map((news) => (news.kind === 'text' ? news.text : '')).join('');
       assert.equal(text, `re: ${name}`);
     }

@@ -5,6 +5,7 @@ import {
   applyHunks,
   editOf,
   hunksBetween,
+  joinedHunks,
   linesOf,
   placesIn,
 } from '../../../extension/proposals/hunks.ts';
@@ -52,6 +53,20 @@ describe('hunks', () => {
         assert.ok(removed.length + added.length > 0);
         const following = hunks[index + 1];
         if (following) assert.ok(following.start > start + removed.length);
+      }
+    }
+  });
+
+  it('are joined over blank lines and brackets, and make the same text', () => {
+    for (let seed = 0; seed < 1000; seed++) {
+      const next = numbers(seed);
+      const before = randomLines(next);
+      const after = mutated(before, next);
+      const joined = joinedHunks(before, hunksBetween(before, after));
+      assert.deepEqual(applyHunks(before, joined), after);
+      for (const [index, { start, removed }] of joined.entries()) {
+        const gap = before.slice(start + removed.length, joined[index + 1]?.start ?? 0);
+        if (index + 1 < joined.length) assert.match(gap.join(''), /[abcd]/);
       }
     }
   });

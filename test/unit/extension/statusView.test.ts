@@ -171,6 +171,9 @@ describe('describeSight', () => {
       said([own(9000)]),
       'All 9 000 tokens of a.ts in sight, 400 of them around the cursor',
     );
+    // An estimate gives way to what was counted.
+    const counted = { uri, source, tokens: 9100, documentTokens: 9200 } as const;
+    assert.match(said([counted]), /^9 100 of 9 200 tokens of a\.ts in sight/);
     assert.equal(
       said([
         { uri: 'file:///b.ts', source: 'pinned', tokens: 700, documentTokens: 700 },

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import * as vscode from 'vscode';
+import { changeSetting } from '../../../extension/memory/settings.ts';
 import {
   closeEditors,
   completeHere,
@@ -47,6 +48,28 @@ describe('the memory view', () => {
     assert.equal(forecast.tokens.at(-1), stats.contextTokens);
     assert.ok(atEnd('full') > atEnd('selective'));
     assert.ok(atEnd('selective') > atEnd('compressed'));
+  });
+
+  it('changes a setting where the user has it', async () => {
+    const setting = () => vscode.workspace.getConfiguration('sightline.cache').inspect('sink');
+    const { Global, Workspace } = vscode.ConfigurationTarget;
+    const clear = async (): Promise<void> => {
+      for (const target of [Workspace, Global])
+        await vscode.workspace
+          .getConfiguration('sightline.cache')
+          .update('sink', undefined, target);
+    };
+    try {
+      await changeSetting('sink', 24);
+      assert.equal(setting()?.globalValue, 24);
+      assert.equal(setting()?.workspaceValue, undefined);
+      await vscode.workspace.getConfiguration('sightline.cache').update('sink', 8, Workspace);
+      await changeSetting('sink', 32);
+      assert.equal(setting()?.globalValue, 24);
+      assert.equal(setting()?.workspaceValue, 32);
+    } finally {
+      await clear();
+    }
   });
 
   it('forgets what it showed when it goes out of sight', async () => {

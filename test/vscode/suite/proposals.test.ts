@@ -61,6 +61,10 @@ describe('proposed changes', () => {
     api = await extension().activate();
   });
   beforeEach(async () => {
+    // A new document may get the name of one that was closed, and be taken for it until that is gone.
+    await until('the end of other documents', () =>
+      vscode.workspace.textDocuments.some(({ isUntitled }) => isUntitled) ? undefined : true,
+    );
     ({ document } = await openText(source));
   });
   afterEach(closeEditors);
