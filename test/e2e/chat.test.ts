@@ -37,6 +37,11 @@ describe('the chat', () => {
     await workbench.command('Sightline: Focus Chat');
     page = await workbench.webview();
     await page.locator('textarea').waitFor();
+    // As its style sheet has it: pages of webviews have theirs in the body.
+    assert.equal(
+      await page.locator('.log').evaluate('(log) => getComputedStyle(log).overflowY'),
+      'auto',
+    );
   });
   after(async () => {
     await screenshot(workbench.page, 'chat-end');
