@@ -12,6 +12,7 @@ import {
 } from 'vscode';
 import type { ChatProgress } from '../../sidecar/protocol.ts';
 import type { Answers } from '../answers.ts';
+import { schemes } from '../client.ts';
 import {
   attachmentsOf,
   factsOf,
@@ -80,7 +81,7 @@ export class Chat {
   constructor(parts: ChatParts) {
     this.#parts = parts;
     this.#costs = new Costs(parts.answers);
-    this.#editor = window.activeTextEditor;
+    this.editorChanged(window.activeTextEditor);
   }
 
   get obstacle(): Obstacle {
@@ -144,6 +145,8 @@ export class Chat {
   editorChanged(editor: TextEditor | undefined): void {
     // A view that has the focus leaves no editor active: the one before stays in use.
     if (editor === undefined && this.#editor && !this.#editor.document.isClosed) return;
+    // Pages and proposals of ours, and output, are no documents that one works in.
+    if (editor !== undefined && !schemes.includes(editor.document.uri.scheme)) return;
     this.#editor = editor;
     this.drawDraft();
   }

@@ -12,6 +12,11 @@ export interface CodeButtons {
 }
 
 const actions: readonly CodeAction[] = ['copy', 'insert', 'apply'];
+const icons: Readonly<Record<CodeAction, string>> = {
+  copy: 'copy',
+  insert: 'insert',
+  apply: 'diff',
+};
 
 /** A block of code with its buttons, which grows: lines that are as they were stay as they are. */
 export class CodeBlock {
@@ -40,7 +45,13 @@ export class CodeBlock {
     for (const action of actions) {
       const button = document.createElement('button');
       button.type = 'button';
-      button.textContent = buttons.labels[action];
+      button.className = 'icon';
+      button.title = buttons.labels[action];
+      button.setAttribute('aria-label', buttons.labels[action]);
+      const icon = document.createElement('span');
+      icon.className = `codicon codicon-${icons[action]}`;
+      icon.setAttribute('aria-hidden', 'true');
+      button.append(icon);
       button.dataset['action'] = action;
       button.addEventListener('click', () => {
         buttons.act(action, this.#shown.text, this.#shown.info);

@@ -41,7 +41,7 @@ const foot = document.createElement('div');
 foot.className = 'foot';
 const main = document.createElement('main');
 main.append(head, log, foot);
-document.body.append(main, announcer.element);
+document.querySelector('#root')?.replaceChildren(main, announcer.element);
 
 const running = (): PageTurn | undefined => turns.find(({ answer }) => answer?.state === 'running');
 

@@ -119,7 +119,7 @@ describe('Markdown of an answer', () => {
         for (const { name, value } of element.attributes) {
           assert.match(
             name,
-            /^(?:href|title|start|class|type|disabled|data-action|data-info|tabindex|role|aria-label)$/,
+            /^(?:href|title|start|class|type|disabled|aria-hidden|data-action|data-info|tabindex|role|aria-label)$/,
             text,
           );
           if (name === 'href') assert.match(value, /^(?:https?:\/\/|mailto:)/, text);
