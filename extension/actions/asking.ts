@@ -92,6 +92,6 @@ async function offer(choice: Thenable<'Choose Model' | 'Show Log' | undefined>):
   const chosen = await choice;
   if (chosen === 'Show Log') await commands.executeCommand('sightline.showLog');
   if (chosen === 'Choose Model') {
-    await commands.executeCommand('workbench.action.openSettings', '@id:sightline.model.path');
+    await commands.executeCommand('sightline.chooseModel');
   }
 }
