@@ -2,6 +2,9 @@ import type { StablePrefix } from '../context/stable.ts';
 import { joinTokens } from '../engine/tokens.ts';
 import type { FileInSight } from '../protocol.ts';
 
+/** Tokens by which the end of a file moves that does not fit. */
+const step = 512;
+
 /** Files of the stable part that a conversation comes after. */
 export interface FilesBefore {
   /** Starts as the stable part does, as far as its files are the same. */
@@ -33,7 +36,9 @@ export function filesBefore(
   const ownFile = files[own];
   if (ownFile === undefined || left <= 0)
     return { tokens: kept, files: others, noRoom: files.slice(count).map(({ uri }) => uri) };
-  const shown = tokens.subarray(startOf(own), startOf(own) + Math.min(ownTokens, left));
+  // In steps, so that most questions of a conversation come behind the same tokens.
+  const cut = left < step ? left : left - (left % step);
+  const shown = tokens.subarray(startOf(own), startOf(own) + Math.min(ownTokens, cut));
   const seen = Math.max(0, ownFile.tokens - (ownTokens - shown.length));
   return {
     tokens: joinTokens([kept, shown]),

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { after, before, describe, it, type TestContext } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Frame } from 'playwright-core';
 import { fullFile } from '../../scripts/sample-workspace.mjs';
 import { root, screenshot } from './chromium.ts';
@@ -38,16 +39,21 @@ describe('the chat', () => {
     page = await workbench.webview();
     await page.locator('textarea').waitFor();
     // As its style sheet has it: pages of webviews have theirs in the body.
-    assert.equal(
-      await page.locator('.log').evaluate('(log) => getComputedStyle(log).overflowY'),
-      'auto',
-    );
+    const deadline = Date.now() + 60_000;
+    while ((await overflowOf('.log')) !== 'auto') {
+      assert.ok(Date.now() < deadline, 'the page has no style sheet');
+      await sleep(100);
+    }
   });
   after(async () => {
     await screenshot(workbench.page, 'chat-end');
     await workbench.close();
   });
 
+  const overflowOf = (selector: string): Promise<unknown> =>
+    page.evaluate(
+      `getComputedStyle(document.querySelector(${JSON.stringify(selector)})).overflowY`,
+    );
   const ask = async (question: string): Promise<void> => {
     await page.locator('textarea').fill(question);
     await page.locator('textarea').press('Enter');

