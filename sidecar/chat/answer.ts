@@ -57,7 +57,6 @@ export async function writeAnswer(
         {
           tokens: joinTokens([prompt, written]),
           maxTokens: Math.min(mostTokens, maxTokens - written.length),
-          sharedTokens: prompt.length,
           sequence: sequences.chat,
           sampling: { ...sampling, seed: sampling.seed + written.length },
           stopTokens: new Int32Array(),

@@ -163,6 +163,11 @@ describe('conversations, beside completions', () => {
   it('makes way for completions, and writes what it would have written without them', async () => {
     const params = question('Write add100 to add110.', { maxTokens: 400 });
     const alone = await ask({ ...params, id: 'ten' });
+    // What was written is coded as everything else is.
+    const account = await sidecar.client.connection.sendRequest(CacheStatsRequest);
+    const talk = account?.sequences.find(({ name }) => name === 'chat');
+    assert.ok(talk !== undefined && alone.generatedTokens > 300);
+    assert.ok(talk.bytes < 0.7 * talk.tokens * 2048, `${talk.bytes} bytes, ${talk.tokens} tokens`);
     const { client } = sidecar;
     const running = ask({ ...params, id: 'eleven' });
     let completions = 0;
