@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { after, before, describe, it, type TestContext } from 'node:test';
@@ -196,18 +197,23 @@ describe('the chat', () => {
   });
 
   it('copies code, inserts it at the cursor, and shows what applying it changes before it does', async () => {
-    const id = '77777777-3e0b-4d5a-8c55-0f5d3a0b7c11';
-    const text =
-      'Like this:\n\n```js\nconst inserted = "by the chat";\n```\n\n<img src=x onerror=alert(1)>\n';
-    const turn = {
-      ...{ id, question: 'How do I write it?', attachments: [], chips: [], notes: [] },
-      answer: { text, state: 'end' },
+    const say = (text: string): Promise<void> => {
+      const id = randomUUID();
+      const turn = {
+        ...{ id, question: 'How do I write it?', attachments: [], chips: [], notes: [] },
+        answer: { text, state: 'end' },
+      };
+      return post({ kind: 'conversation', id, title: '', canUndo: false, turns: [turn] });
     };
-    await post({ kind: 'conversation', id, title: '', canUndo: false, turns: [turn] });
+    await say('Like this: <img src=x onerror=alert(1)>');
+    await page.locator('.markdown', { hasText: 'onerror' }).waitFor();
+    assert.equal(await page.locator('.markdown img').count(), 0);
+    await say(
+      'Like this:\n\n```js\nconst inserted = "by the chat";\n```\n\nIt is one statement and needs no block.\n',
+    );
     await page.locator('.question', { hasText: 'How do I write it?' }).waitFor();
     await page.locator('figure.code [data-action=copy]').click();
     await page.locator('[role=status]').filter({ hasText: 'Copied' }).waitFor();
-    assert.equal(await page.locator('.markdown img').count(), 0);
     await page.locator('figure.code [data-action=insert]').click();
     const lines = workbench.page.locator('.editor-instance .view-lines');
     await lines.filter({ hasText: /const\sinserted\s=/ }).waitFor();

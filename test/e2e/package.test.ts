@@ -17,6 +17,7 @@ const expected: readonly RegExp[] = [
   /^dist\/webview\/(?:[\w-]+\.(?:js|css|ttf)|codicon\.LICENSE)$/,
   /^media\/[\w-]+\.svg$/,
   /^media\/models\/sightline-tiny-code-q8_0\.gguf$/,
+  /^media\/screenshots\/\w+\.png$/,
   /^media\/walkthrough\/\w+\.md$/,
 ];
 
