@@ -10,7 +10,15 @@ import { once } from './lib/stamp.mjs';
 export const vsixOf = (target = hostTarget) => at('build', `sightline-${target}.vsix`);
 
 /** What is packaged, but for the native part. */
-const contents = ['package.json', 'README.md', 'LICENSE', 'CHANGELOG.md', '.vscodeignore', 'media'];
+const contents = [
+  'package.json',
+  'package.nls.json',
+  'README.md',
+  'LICENSE',
+  'CHANGELOG.md',
+  '.vscodeignore',
+  'media',
+];
 
 /** Builds what is out of date. @returns {Promise<string>} the path of the vsix */
 export async function packageExtension(target = hostTarget) {

@@ -9,7 +9,7 @@ const folder = join(root, 'build', 'package', `${process.platform}-${process.arc
 
 /** All that the extension runs on, and nothing else. */
 const expected: readonly RegExp[] = [
-  /^(?:package\.json|README\.md|LICENSE|CHANGELOG\.md)$/,
+  /^(?:package(?:\.nls)?\.json|README\.md|LICENSE|CHANGELOG\.md)$/,
   /^dist\/(?:extension\.cjs|sidecar\.mjs|web-tree-sitter\.wasm)$/,
   /^dist\/grammars\/(?:LICENSE|tree-sitter-[\w-]+\.wasm)$/,
   /^dist\/native\/sightline\.node$/,

@@ -3,6 +3,9 @@ import { readFileSync } from 'node:fs';
 import { describe, it } from 'node:test';
 import { z } from 'zod';
 
+const read = (name: string): string =>
+  readFileSync(new URL(`../../../${name}`, import.meta.url), 'utf8');
+
 const named = z.object({ command: z.string() });
 const manifest = z
   .object({
@@ -11,9 +14,15 @@ const manifest = z
       keybindings: z.array(named.extend({ key: z.string(), mac: z.string(), when: z.string() })),
       menus: z.record(z.string(), z.array(z.union([named, z.object({ submenu: z.string() })]))),
       submenus: z.array(z.object({ id: z.string() })),
+      configuration: z.object({
+        properties: z.record(z.string(), z.object({ scope: z.string() })),
+      }),
+    }),
+    capabilities: z.object({
+      untrustedWorkspaces: z.object({ restrictedConfigurations: z.array(z.string()) }),
     }),
   })
-  .parse(JSON.parse(readFileSync(new URL('../../../package.json', import.meta.url), 'utf8')));
+  .parse(JSON.parse(read('package.json')));
 const { commands, keybindings, menus, submenus } = manifest.contributes;
 
 describe('the manifest', () => {
@@ -28,6 +37,32 @@ describe('the manifest', () => {
     const used = [...items.flatMap((item) => ('command' in item ? [item] : [])), ...keybindings];
     assert.ok(used.length > 10);
     for (const { command } of used) assert.ok(known.has(command), command);
+  });
+
+  it('has all that people read of it where it can be translated', () => {
+    const texts = z
+      .record(z.string(), z.string().min(1))
+      .parse(JSON.parse(read('package.nls.json')));
+    const used = [...read('package.json').matchAll(/"%([^%"]+)%"/g)].map(([, key = '']) => key);
+    assert.deepEqual([...new Set(used)].sort(), Object.keys(texts).sort());
+    for (const { title } of commands) assert.match(title, /^%command\..+%$/);
+    const described = read('package.json').matchAll(/"(?:markdownD|d)escription": "(.*)"/g);
+    // But for what the whole is.
+    const plain = [...described].filter(([, text = '']) => !text.startsWith('%'));
+    assert.equal(plain.length, 1, plain.join('\n'));
+  });
+
+  it('lets completions be turned off by language, and no workspace decide what is loaded or asked', () => {
+    const { properties } = manifest.contributes.configuration;
+    assert.equal(properties['sightline.enable']?.scope, 'language-overridable');
+    const { restrictedConfigurations } = manifest.capabilities.untrustedWorkspaces;
+    for (const name of ['model.path', 'server.url', 'gpu.cudaPath'].map(
+      (key) => `sightline.${key}`,
+    ))
+      assert.ok(
+        properties[name]?.scope === 'machine' || restrictedConfigurations.includes(name),
+        name,
+      );
   });
 
   it('has every submenu in a menu, and something in it', () => {
