@@ -286,6 +286,8 @@ export interface ChatParams {
   readonly attachments: readonly ChatAttachment[];
   /** The document in use: it and the other files that completions see come before the conversation. Absent: no files but the attachments. */
   readonly uri?: string;
+  /** A document that the messages quote: where no model is to see it, nothing is answered. */
+  readonly quoted?: string;
   readonly tools?: readonly ChatTool[];
   /** Default 2048, and never more than the context has room for. */
   readonly maxTokens?: number;

@@ -12,7 +12,7 @@ import { RemoteServer } from './remote/server.ts';
 import { ContextKeeper, liveTokensOf } from './context/keeper.ts';
 import type { SourceFile } from './context/settle.ts';
 import { ContextSources, type FindDefinitions } from './context/sources.ts';
-import type { Folder } from './context/workspace.ts';
+import { nameIn, type Folder } from './context/workspace.ts';
 import { showPrompt, type Prompt } from './context/show.ts';
 import { Snapshots } from './context/snapshot.ts';
 import type { SnapshotFiles } from './context/snapshotFiles.ts';
@@ -412,6 +412,10 @@ export class CompletionService {
     onEvent: (event: ChatEvent) => void,
   ): Promise<Result<ChatAnswer, Failure>> {
     const { documents, folders } = this.#options;
+    if (params.quoted !== undefined && (await this.#sources.hides(params.quoted))) {
+      const message = `${nameIn(folders(), params.quoted)} is in a .sightlineignore: no model is shown it.`;
+      return fail({ code: 'DOCUMENT_IGNORED', message });
+    }
     const server = this.#server;
     if (server !== undefined) {
       const hides = (uri: string): Promise<boolean> => this.#sources.hides(uri);

@@ -52,7 +52,7 @@ export async function ask(
       const asked = typeof question === 'function' ? await question(model) : question;
       let text = '';
       const answer = { isOver: false };
-      const answered = await answers.ask({ attachments: [], ...asked }, source.token, (news) => {
+      const answered = await answers.ask(questionOf(asked), source.token, (news) => {
         if (news.kind === 'prefill') {
           progress.report({ message: `reading, ${news.done} of ${news.total} tokens` });
           return;
@@ -75,6 +75,13 @@ export async function ask(
     source.dispose();
   }
 }
+
+/** What actions ask about is in their messages. */
+const questionOf = (asked: Question): Omit<ChatParams, 'id'> => ({
+  attachments: [],
+  ...asked,
+  ...(asked.uri === undefined ? {} : { quoted: asked.uri }),
+});
 
 const complain = (message: string): void => {
   void offer(window.showErrorMessage(`No answer: ${message}`, 'Show Log'));

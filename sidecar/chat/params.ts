@@ -19,6 +19,7 @@ const schema: z.ZodType<ChatParams> = z.object({
     z.object({ uri: z.string(), lines: z.object({ first: line, last: line }).exactOptional() }),
   ),
   uri: z.string().exactOptional(),
+  quoted: z.string().exactOptional(),
   tools: z
     .array(
       z.object({

@@ -12,6 +12,7 @@ import {
 import type { Failure } from '../../../sidecar/engine/failure.ts';
 import type { LoadedAddon } from '../../../sidecar/engine/load.ts';
 import {
+  ChatRequest,
   CacheStatsRequest,
   ContextRequest,
   DiagnoseRequest,
@@ -214,6 +215,17 @@ describe('server', () => {
       await client.open(uriAt('hidden.ts'), files['src/hidden.ts']);
       assert.deepEqual(await client.complete(uriAt('hidden.ts'), { line: 0, character: 16 }), []);
       assert.match(client.statuses.at(-1)?.message ?? '', /is in a \.sightlineignore/);
+      assert.equal(addon.engines[0]?.requests.length ?? 0, 0);
+    });
+
+    it('answers nothing about a document that is ignored', async () => {
+      const { client, addon, uriAt } = await workspace();
+      const messages = [{ role: 'user' as const, content: files['src/hidden.ts'] }];
+      const params = { id: 'one', messages, attachments: [], quoted: uriAt('hidden.ts') };
+      await assert.rejects(
+        client.connection.sendRequest(ChatRequest, params),
+        /hidden\.ts is in a \.sightlineignore.*DOCUMENT_IGNORED/,
+      );
       assert.equal(addon.engines[0]?.requests.length ?? 0, 0);
     });
 
