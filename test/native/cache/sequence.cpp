@@ -276,7 +276,7 @@ TEST_CASE("a fork of the length held loses nothing") {
   CHECK(contents(fixture.sequence) == before);
   CHECK(fixture.sequence.account().bytes() + fork->account().bytes() == fixture.pool.referenced());
   // What is held no more is not there to be forked: whole blocks are.
-  fixture.sequence.hold(kNoHold);
+  fixture.sequence.hold(cache::kNoHold);
   CHECK(fixture.sequence.fork(1000)->length() == 912);
 }
 
