@@ -17,14 +17,15 @@ export interface Hole {
   readonly needsFar: boolean;
 }
 
-/** Packages that package-lock.json pins, with files in the style of an editor's user. */
+/** Packages that package-lock.json pins, with files in the style of an editor's user, by their names. */
 const packages = [
   ['undici', 'lib'],
   ['mocha', 'lib'],
   ['typed-rest-client', ''],
   ['vscode-languageserver', 'lib/common'],
   ['vscode-languageclient', 'lib/common'],
-  ['markdown-it', 'lib'],
+  // The version that has sources of several files.
+  ['markdown-it', 'lib', '@vscode/vsce/node_modules'],
   ['commander', 'lib'],
   ['workerpool', 'src'],
   ['jsonc-parser', 'lib/esm'],
@@ -45,19 +46,22 @@ const root = path.resolve(import.meta.dirname, '../node_modules');
 
 /** By package: all that is in a hole's package but its own file may be shown beside it. */
 export function corpusFiles(): string[] {
-  const files: string[] = [];
-  const walk = (folder: string): void => {
-    for (const entry of fs.readdirSync(folder, { withFileTypes: true })) {
-      const file = path.join(folder, entry.name);
-      if (entry.isDirectory() && entry.name !== 'node_modules') walk(file);
+  const files: { readonly name: string; readonly file: string }[] = [];
+  const walk = (at: string, folder: string): void => {
+    for (const entry of fs.readdirSync(path.join(at, folder), { withFileTypes: true })) {
+      const name = path.join(folder, entry.name);
+      if (entry.isDirectory() && entry.name !== 'node_modules') walk(at, name);
       else if (/(?<!\.d|\.min)\.(?:m?js|ts)$/.test(entry.name)) {
+        const file = path.join(at, name);
         const { size } = fs.statSync(file);
-        if (size >= smallest && size <= largest) files.push(file);
+        if (size >= smallest && size <= largest) files.push({ name, file });
       }
     }
   };
-  for (const [name, folder] of packages) walk(path.join(root, name, folder));
-  return files.sort();
+  for (const [name, folder, at = ''] of packages)
+    walk(path.join(root, at), path.join(name, folder));
+  // By name, wherever the package lies: which holes are dug depends on the order.
+  return files.sort((a, b) => (a.name < b.name ? -1 : 1)).map(({ file }) => file);
 }
 
 export const readText = (file: string): string =>
