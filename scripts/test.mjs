@@ -11,7 +11,7 @@ import { installNodeLlamaCpp } from './node-llama-cpp/setup.mjs';
 import { packageExtension } from './package.mjs';
 
 /** Only against a test that hangs; far above what any of them takes. */
-const hangMs = 15 * 60_000;
+const hangMs = 30 * 60_000;
 
 const result = (passed, failures, skips = []) => ({
   passed,
