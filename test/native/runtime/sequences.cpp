@@ -52,10 +52,10 @@ SequenceStats of(const Model& model, int32_t sequence) {
 
 TEST_CASE("sequences take turns and none is evaluated again") {
   const auto model = load(bundled(kSelective));
-  const std::vector<std::vector<llama_token>> prompts = {tokens(1500, 1), tokens(700, 2),
-                                                         tokens(2100, 3)};
+  const std::vector<std::vector<llama_token>> prompts = {tokens(700, 1), tokens(400, 2),
+                                                         tokens(900, 3)};
   std::vector<std::vector<llama_token>> texts = prompts;
-  for (int turn = 0; turn < 4; turn++) {
+  for (int turn = 0; turn < 3; turn++) {
     for (int32_t sequence = 0; sequence < 3; sequence++) {
       auto& text = texts[static_cast<size_t>(sequence)];
       const Completion got = complete(*model, greedy(text, 9, sequence));
@@ -66,7 +66,7 @@ TEST_CASE("sequences take turns and none is evaluated again") {
   for (size_t sequence = 0; sequence < 3; sequence++) {
     const auto alone = load(bundled(kSelective));
     auto text = prompts[sequence];
-    for (int turn = 0; turn < 4; turn++)
+    for (int turn = 0; turn < 3; turn++)
       text = joined(text, complete(*alone, greedy(text, 9, 0)).tokens);
     CHECK(text == texts[sequence]);
     CHECK(of(*model, static_cast<int32_t>(sequence)).bytes == alone->stats().account.bytes());
@@ -105,9 +105,9 @@ TEST_CASE("a sequence goes on from what another one has of its prompt") {
 
 TEST_CASE("where the budget has no room for two sequences the parked one makes way") {
   LoadOptions options = bundled(kSelective);
-  options.cache_budget_bytes = size_t{6} << 20;  // one prompt takes 4.2 MiB and a step 1 MiB
+  options.cache_budget_bytes = size_t{7} << 19;  // one prompt takes 1.9 MiB and a step 1 MiB
   const auto model = load(options);
-  const auto a = tokens(3900, 1), b = tokens(3900, 2);
+  const auto a = tokens(1500, 1), b = tokens(1500, 2);
   complete(*model, greedy(a, 4, 0));
   const Completion got = complete(*model, greedy(b, 4, 1));
   CHECK(of(*model, 0).tokens == -1);
@@ -115,7 +115,7 @@ TEST_CASE("where the budget has no room for two sequences the parked one makes w
   CHECK(got.tokens == complete(*alone, greedy(b, 4, 0)).tokens);
   // Alone too large: that is said, and the sequence is left usable.
   const Cancel never{false};
-  const auto refused = model->complete(greedy(tokens(8000, 3), 4, 0),
+  const auto refused = model->complete(greedy(tokens(4000, 3), 4, 0),
                                        {[](int32_t, int32_t) {}, [](std::string_view) {}}, never);
   REQUIRE(!refused);
   CHECK(refused.error().code == Code::cache_exhausted);
@@ -125,10 +125,10 @@ TEST_CASE("where the budget has no room for two sequences the parked one makes w
 
 TEST_CASE("sequences share one budget under automatic policy") {
   LoadOptions options = bundled(Policy{.kind = PolicyKind::automatic, .window = 256});
-  options.cache_budget_bytes = size_t{5} << 20;
+  options.cache_budget_bytes = size_t{5} << 19;
   const auto model = load(options);
-  for (int32_t turn = 0; turn < 6; turn++) {
-    const auto prompt = tokens(4000, static_cast<uint32_t>(turn % 2));
+  for (int32_t turn = 0; turn < 4; turn++) {
+    const auto prompt = tokens(1500, static_cast<uint32_t>(turn % 2));
     complete(*model, greedy(prompt, 4, turn % 2));
     size_t bytes = 0;
     for (const SequenceStats& each : model->stats().sequences) bytes += each.bytes;
@@ -138,7 +138,7 @@ TEST_CASE("sequences share one budget under automatic policy") {
 
 TEST_CASE("an aborted prefill keeps what it got to, in its sequence") {
   const auto model = load(bundled(kSelective));
-  const auto prompt = tokens(3000);
+  const auto prompt = tokens(1800);
   complete(*model, greedy(tokens(600, 2), 4, 0));
   Cancel cancel{false};
   const auto aborted = model->complete(greedy(prompt, 4, 1),
@@ -191,7 +191,7 @@ TEST_CASE("two caches are compared token by token") {
 TEST_CASE("what a sequence will take is what it takes") {
   for (const char* tier : {"int8", "int4"}) {
     const auto model = load(bundled(selective(tier, 256)));
-    const std::vector<int32_t> lengths = {0, 300, 5000};
+    const std::vector<int32_t> lengths = {0, 300, 2000};
     const auto forecasts = model->forecast(lengths);
     REQUIRE(forecasts.size() == 3);
     CHECK(forecasts[0].policy == "full");
