@@ -1,5 +1,5 @@
 import { basename } from 'node:path';
-import { chat, type ChatEvent } from './chat/chat.ts';
+import { chat } from './chat/chat.ts';
 import { chatRemotely } from './chat/remotely.ts';
 import { complete, type Completion, type CompletionRequest } from './completion/complete.ts';
 import { canFillInTheMiddle } from './completion/fim.ts';
@@ -18,8 +18,14 @@ import { Snapshots } from './context/snapshot.ts';
 import type { SnapshotFiles } from './context/snapshotFiles.ts';
 import type { StablePrefix } from './context/stable.ts';
 import { Engine, type LoadedModel, type LoadObserver } from './engine/engine.ts';
-import { describeFailure, failureOf, isCancellation, type Failure } from './engine/failure.ts';
-import type { ModelInfo } from './engine/addon.ts';
+import {
+  cancelled,
+  describeFailure,
+  failureOf,
+  isCancellation,
+  type Failure,
+} from './engine/failure.ts';
+import type { CompleteEvent, ModelInfo } from './engine/addon.ts';
 import type { LoadedAddon } from './engine/load.ts';
 import { engineOptionsOf } from './engineOptions.ts';
 import type { SelfChecks } from './engine/selfChecks.ts';
@@ -258,13 +264,13 @@ export class CompletionService {
         ? idle.message
         : `${idle.message}, ${Math.floor(share)} MiB of cache beside ${count - 1} other window${count === 2 ? '' : 's'}`;
     this.#idle = { ...idle, message };
-    if (this.#running === 0) this.#observer.status(this.#idle);
+    if (this.#isIdle) this.#observer.status(this.#idle);
   }
 
   #settleWhenIdle(): void {
     if (this.#server !== undefined) return;
     void this.#engine.model(new AbortController().signal).then((model) => {
-      if (model.ok && this.#running === 0 && this.#busy.size === 0) this.#keeper.wait(model.value);
+      if (model.ok && this.#isIdle) this.#keeper.wait(model.value);
     });
   }
 
@@ -321,7 +327,7 @@ export class CompletionService {
     if (outcome.ok || isCancellation(outcome.error)) {
       this.#rest(model.value);
     } else {
-      if (this.#running === 0 && this.#busy.size === 0) this.#keeper.wait(model.value);
+      if (this.#isIdle) this.#keeper.wait(model.value);
       const state = outcome.error.code === 'DOCUMENT_BINARY' ? 'warning' : 'error';
       this.#observer.status({ state, message: describeFailure(outcome.error) });
     }
@@ -409,7 +415,7 @@ export class CompletionService {
   async chat(
     params: ChatParams,
     signal: AbortSignal,
-    onEvent: (event: ChatEvent) => void,
+    onEvent: (event: CompleteEvent) => void,
   ): Promise<Result<ChatAnswer, Failure>> {
     const { documents, folders } = this.#options;
     if (params.quoted !== undefined && (await this.#sources.hides(params.quoted))) {
@@ -427,7 +433,7 @@ export class CompletionService {
     }
     const of = { documents, folders, sources: this.#sources, keeper: this.#keeper };
     return this.#long('Answering', signal, async (model) => {
-      const tell = (event: ChatEvent): void => {
+      const tell = (event: CompleteEvent): void => {
         onEvent(event);
         this.#publish(model, this.#latest);
       };
@@ -487,6 +493,10 @@ export class CompletionService {
       this.#busy.delete(busy);
       this.#rest(model.value);
     }
+  }
+
+  get #isIdle(): boolean {
+    return this.#running === 0 && this.#busy.size === 0;
   }
 
   /** Says how things stand now, and goes on with what is done while nothing happens. */
@@ -568,8 +578,6 @@ const serverIdleMs = 60_000;
 
 /** Tokens around the cursor that a server is shown where the settings do not say how long its context is. */
 const usualServerTokens = 8192;
-
-const cancelled: Failure = { code: 'ABORTED', message: 'The request was cancelled.' };
 
 const isMemoryShort = ({ code }: Failure): boolean =>
   code === 'CACHE_EXHAUSTED' || code === 'OUT_OF_MEMORY';

@@ -3,6 +3,7 @@ import type { ContextKeeper } from '../context/keeper.ts';
 import type { ContextSources } from '../context/sources.ts';
 import type { SourceFile } from '../context/settle.ts';
 import type { Folder } from '../context/workspace.ts';
+import type { CompleteEvent } from '../engine/addon.ts';
 import type { LoadedModel } from '../engine/engine.ts';
 import { failureOf, isCancellation, type Failure } from '../engine/failure.ts';
 import type { Turns } from '../engine/turns.ts';
@@ -22,10 +23,6 @@ export interface ChatOptions {
   readonly turns: Turns;
 }
 
-export type ChatEvent =
-  | { readonly kind: 'prefill'; readonly done: number; readonly total: number }
-  | { readonly kind: 'text'; readonly text: string };
-
 export const chatDefaults = { maxTokens: 2048, temperature: 0.2 } as const;
 
 /**
@@ -37,7 +34,7 @@ export async function chat(
   params: ChatParams,
   { documents, folders, sources, keeper, turns }: ChatOptions,
   signal: AbortSignal,
-  onEvent: (event: ChatEvent) => void,
+  onEvent: (event: CompleteEvent) => void,
 ): Promise<Result<ChatAnswer, Failure>> {
   const started = performance.now();
   const { uri, attachments, tools = [], temperature = chatDefaults.temperature } = params;

@@ -1,9 +1,10 @@
+import type { CompleteEvent } from '../engine/addon.ts';
 import { failureOf, type Failure } from '../engine/failure.ts';
 import type { ChatAnswer, ChatParams } from '../protocol.ts';
 import type { RemoteServer } from '../remote/server.ts';
 import { fail, succeed, type Result } from '../result.ts';
 import { readAttachments, type AttachmentSources } from './attachments.ts';
-import { chatDefaults, type ChatEvent } from './chat.ts';
+import { chatDefaults } from './chat.ts';
 import { section, turnsOf } from './prompt.ts';
 
 /** Characters of attachments for each token of the context; what is longer is left out. */
@@ -19,7 +20,7 @@ export async function chatRemotely(
   params: ChatParams,
   from: AttachmentSources,
   signal: AbortSignal,
-  onEvent: (event: ChatEvent) => void,
+  onEvent: (event: CompleteEvent) => void,
 ): Promise<Result<ChatAnswer, Failure>> {
   const started = performance.now();
   const { attached, leftOut } = await readAttachments(params.attachments, from);

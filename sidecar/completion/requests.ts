@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Sampling } from '../engine/addon.ts';
-import type { Failure } from '../engine/failure.ts';
+import { cancelled, type Failure } from '../engine/failure.ts';
 import { greedy } from '../engine/sampling.ts';
 import { fail, succeed, type Result } from '../result.ts';
 import type { Completion, CompletionRequest } from './complete.ts';
@@ -42,7 +42,6 @@ export interface RequestsOptions {
 }
 
 const nothing: Offer = { text: '', replaces: 0 };
-const cancelled: Failure = { code: 'ABORTED', message: 'The request was cancelled.' };
 
 /**
  * Decides what the model is asked and when. What was offered or is being written is not asked for again while it is what

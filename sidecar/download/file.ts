@@ -1,10 +1,9 @@
 import { createHash, type Hash } from 'node:crypto';
 import { open, rename, stat, statfs, type FileHandle } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import type { Failure } from '../engine/failure.ts';
+import { cancelled, type Failure } from '../engine/failure.ts';
 import { fail, succeed, type Result } from '../result.ts';
 import {
-  aborted,
   ask,
   causeOf,
   chunksOf,
@@ -100,7 +99,7 @@ export async function downloadFile(
     if (outcome.ok) await rename(partial, wanted.path);
     return outcome;
   } catch (error) {
-    if (wanted.signal.aborted) return fail(aborted);
+    if (wanted.signal.aborted) return fail(cancelled);
     const reason = error instanceof Error ? error.message : String(error);
     return fail({
       code: 'WRITE_FAILED',
@@ -130,7 +129,7 @@ async function fill(
     const told = afterMs === undefined ? {} : { afterMs };
     if (!(await waitForNext(told, attempt, options, wanted.signal))) break;
   }
-  return fail(aborted);
+  return fail(cancelled);
 }
 
 async function startAnew(arrived: Arrived, { hash }: Wanted): Promise<void> {

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Failure } from '../engine/failure.ts';
+import { cancelled, type Failure } from '../engine/failure.ts';
 import { fail, succeed, type Result } from '../result.ts';
 
 /** What is asked of a server, and how long it is waited for. */
@@ -87,7 +87,7 @@ export async function ask(
       const signal = AbortSignal.any([request.signal, late.signal]);
       response = await fetch(url, { headers, redirect: 'manual', signal });
     } catch (error) {
-      if (request.signal.aborted) return fail({ ...aborted, again: false });
+      if (request.signal.aborted) return fail({ ...cancelled, again: false });
       const reason = late.signal.aborted ? `no answer for ${idleMs / 1000} s` : causeOf(error);
       return refuse(`${url.host} cannot be reached: ${reason}`, true);
     } finally {
@@ -110,8 +110,6 @@ export async function ask(
   }
   return refuse(`${asked.host} redirects in circles`, false);
 }
-
-export const aborted: Failure = { code: 'ABORTED', message: 'The request was cancelled.' };
 
 function refuse(reason: string, again: boolean): Result<never, Refusal> {
   return fail({ code: 'DOWNLOAD_FAILED', message: `${reason}.`, again });
@@ -182,7 +180,7 @@ export async function askForBytes(
     const { again, afterMs, ...failure } = outcome.error;
     if (!again || attempt >= patient.retries) return fail(failure);
     const told = afterMs === undefined ? {} : { afterMs };
-    if (!(await waitForNext(told, attempt, patient, request.signal))) return fail(aborted);
+    if (!(await waitForNext(told, attempt, patient, request.signal))) return fail(cancelled);
   }
 }
 
@@ -204,7 +202,7 @@ async function readOnce(
       chunks.push(chunk);
     }
   } catch (error) {
-    if (request.signal.aborted) return fail({ ...aborted, again: false });
+    if (request.signal.aborted) return fail({ ...cancelled, again: false });
     return refuse(`${new URL(request.url).host} broke off: ${causeOf(error)}`, true);
   }
   return succeed(Buffer.concat(chunks));

@@ -1,6 +1,6 @@
 import type { CacheCheck } from '../protocol.ts';
 import type { LoadOptions, NativeEngine } from './addon.ts';
-import { failureOf, type Failure } from './failure.ts';
+import { cancelled, failureOf, type Failure } from './failure.ts';
 import { runJob } from './job.ts';
 import type { LoadedAddon } from './load.ts';
 import { fail, succeed, type Result } from '../result.ts';
@@ -29,7 +29,6 @@ export interface LoadObserver {
 
 type Load = Promise<Result<LoadedModel, Failure>>;
 
-const cancelled: Failure = { code: 'ABORTED', message: 'The request was cancelled.' };
 const closed: Failure = { code: 'CLOSED', message: 'The engine is closed.' };
 
 /** Owns the one loaded model: loads it when it is first needed, and again when its options change. */

@@ -50,6 +50,9 @@ export function failureOf(error: unknown): Failure {
   return { code: isAddonErrorCode(code) ? code : 'ENGINE_FAILED', message: error.message };
 }
 
+/** What a call that was given up ends with where it never reached the addon. */
+export const cancelled: Failure = { code: 'ABORTED', message: 'The request was cancelled.' };
+
 /** True where the call was given up on purpose: nothing to tell anyone. */
 export const isCancellation = (failure: Failure): boolean =>
   failure.code === 'ABORTED' || failure.code === 'CLOSED';

@@ -8,10 +8,9 @@ import {
   type DownloadOptions,
   type Wanted,
 } from '../download/file.ts';
-import { aborted } from '../download/http.ts';
 import { locked } from '../download/lock.ts';
 import type { Gpu } from '../engine/addon.ts';
-import type { Failure } from '../engine/failure.ts';
+import { cancelled, type Failure } from '../engine/failure.ts';
 import { fail, succeed, type Result } from '../result.ts';
 import { folderOf, runtimePackages, type RuntimePackage } from './packages.ts';
 
@@ -69,7 +68,7 @@ export async function installRuntime(
       return unpack(wanted, archive, target);
     });
   } catch (error) {
-    if (signal.aborted) return fail(aborted);
+    if (signal.aborted) return fail(cancelled);
     const reason = error instanceof Error ? error.message : String(error);
     return fail({
       code: 'WRITE_FAILED',

@@ -7,9 +7,8 @@ import {
   sizeOf,
   type DownloadOptions,
 } from '../download/file.ts';
-import { aborted } from '../download/http.ts';
 import { locked } from '../download/lock.ts';
-import type { Failure } from '../engine/failure.ts';
+import { cancelled, type Failure } from '../engine/failure.ts';
 import { fail, succeed, type Result } from '../result.ts';
 import {
   addressOf,
@@ -68,7 +67,7 @@ export async function downloadModel(
     }
     return succeed(snapshotOf(cache, repository, { name: model.file }));
   } catch (error) {
-    if (signal.aborted) return fail(aborted);
+    if (signal.aborted) return fail(cancelled);
     const reason = error instanceof Error ? error.message : String(error);
     const message = `${model.file} cannot be written to ${cache}: ${reason}. Make room there, or correct the folder's permissions.`;
     return fail({ code: 'WRITE_FAILED', message });

@@ -1,6 +1,6 @@
 import { open, stat } from 'node:fs/promises';
 import { gguf } from '@huggingface/gguf';
-import type { Failure } from '../engine/failure.ts';
+import { cancelled, type Failure } from '../engine/failure.ts';
 import { fail, succeed, type Result } from '../result.ts';
 
 /** Reads bytes `from` to `to`, inclusive, of a file; fewer where it ends before. */
@@ -95,7 +95,7 @@ export async function readHeader(
     if (tensorDataOffset > reader.bytes) throw new Error('it ends within its header');
     return succeed(headerOf({ ...metadata }));
   } catch (error) {
-    if (signal.aborted) return fail({ code: 'ABORTED', message: 'The request was cancelled.' });
+    if (signal.aborted) return fail(cancelled);
     if (error instanceof ReadFailure) return fail(error.failure);
     const reason = error instanceof Error ? error.message : String(error);
     return fail({

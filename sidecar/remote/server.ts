@@ -1,6 +1,6 @@
 import { z } from 'zod';
-import { aborted, askForBytes, causeOf, isSafe } from '../download/http.ts';
-import type { Failure } from '../engine/failure.ts';
+import { askForBytes, causeOf, isSafe } from '../download/http.ts';
+import { cancelled, type Failure } from '../engine/failure.ts';
 import type { ChatMessage, ChatTool, ModelInSight, ToolCall } from '../protocol.ts';
 import { fail, succeed, type Result } from '../result.ts';
 import { fimTemplateOf } from './fim.ts';
@@ -200,7 +200,7 @@ export class RemoteServer {
       if (!response.ok) return await refused(host, response, this.#options.idleMs, either);
       return await this.#read(response, onText, either);
     } catch (error) {
-      if (signal.aborted) return fail(aborted);
+      if (signal.aborted) return fail(cancelled);
       return failed(
         `${host} failed: ${causeOf(error)}. Check sightline.server.url, and the server.`,
       );

@@ -61,6 +61,11 @@ describe('the chat', () => {
   };
   const post = (message: unknown): Promise<void> =>
     page.evaluate(`window.postMessage(${JSON.stringify(message)}, '*')`);
+  /** A conversation of one question, as the host tells the page of it. */
+  const show = (id: string, question: string, answer: object): Promise<void> => {
+    const turn = { id, question, answer, attachments: [], chips: [], notes: [] };
+    return post({ kind: 'conversation', id, title: '', canUndo: false, turns: [turn] });
+  };
 
   it('answers by the keyboard alone, with the time to the first token and what came from the cache', async () => {
     await ask('What does this file do?');
@@ -100,15 +105,7 @@ describe('the chat', () => {
   it('shows text as it comes, and stops with Escape', async () => {
     // The bundled model is done before anyone could press a key: what a slow one sends is told by hand.
     const id = '9a1d1f0e-7f4c-4a57-9d0e-1f2b3c4d5e6f';
-    const turn = { id, question: 'Slowly', attachments: [], chips: [], notes: [] };
-    const answer = { text: '', state: 'running' };
-    await post({
-      kind: 'conversation',
-      id,
-      title: '',
-      canUndo: false,
-      turns: [{ ...turn, answer }],
-    });
+    await show(id, 'Slowly', { text: '', state: 'running' });
     await page.locator('.composer button', { hasText: 'Stop' }).waitFor();
     await post({ kind: 'prefill', turn: id, done: 100, total: 400 });
     await page.locator('.state', { hasText: 'Reading 100 of 400 tokens' }).waitFor();
@@ -129,15 +126,7 @@ describe('the chat', () => {
 
   it('draws 5 000 tokens as they come, each time no more than what is new', async (t: TestContext) => {
     const id = '1c7a6c3e-3e0b-4d5a-8c55-0f5d3a0b7c11';
-    const turn = { id, question: 'A long one', attachments: [], chips: [], notes: [] };
-    const answer = { text: '', state: 'running' };
-    await post({
-      kind: 'conversation',
-      id,
-      title: '',
-      canUndo: false,
-      turns: [{ ...turn, answer }],
-    });
+    await show(id, 'A long one', { text: '', state: 'running' });
     await page.locator('.composer button', { hasText: 'Stop' }).waitFor();
     const text = longAnswer();
     const streamed = await page.evaluate<Streamed>(`(async () => {
@@ -197,14 +186,8 @@ describe('the chat', () => {
   });
 
   it('copies code, inserts it at the cursor, and shows what applying it changes before it does', async () => {
-    const say = (text: string): Promise<void> => {
-      const id = randomUUID();
-      const turn = {
-        ...{ id, question: 'How do I write it?', attachments: [], chips: [], notes: [] },
-        answer: { text, state: 'end' },
-      };
-      return post({ kind: 'conversation', id, title: '', canUndo: false, turns: [turn] });
-    };
+    const say = (text: string): Promise<void> =>
+      show(randomUUID(), 'How do I write it?', { text, state: 'end' });
     await say('Like this: <img src=x onerror=alert(1)>');
     await page.locator('.markdown', { hasText: 'onerror' }).waitFor();
     assert.equal(await page.locator('.markdown img').count(), 0);
