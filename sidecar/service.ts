@@ -532,9 +532,10 @@ export class CompletionService {
     }
   }
 
-  /** What caches of the loaded model take by length; null before there is one. */
+  /** What caches of the loaded model take by length; null before there is one, and while another is loaded. */
   forecast(): MemoryForecast | null {
-    return this.#model === undefined ? null : memoryForecast(this.#model.native);
+    const model = this.#model;
+    return (model && whileOpen(() => memoryForecast(model.native))) ?? null;
   }
 
   /** Empties the cache, in memory and on disk; what is open is put into it anew. */
@@ -543,7 +544,13 @@ export class CompletionService {
     if (model === undefined) return;
     this.#keeper.forget();
     await this.#snapshots?.forget();
-    for (const sequence of Object.values(sequences)) await model.native.dropSequence(sequence);
+    try {
+      for (const sequence of Object.values(sequences)) await model.native.dropSequence(sequence);
+    } catch (error) {
+      // It has made way for another, and its cache with it.
+      if (!isCancellation(failureOf(error))) throw error;
+      return;
+    }
     this.#publish(model, {});
     this.#rest(model);
   }
@@ -556,15 +563,12 @@ export class CompletionService {
   }
 
   #publish(model: LoadedModel, latest: CompletionStats): void {
-    try {
-      this.#stats = cacheStats(model, this.#settings.cache.policy, latest);
-    } catch (error) {
-      // Events of a completion may still arrive after other settings have closed its model.
-      if (failureOf(error).code === 'CLOSED') return;
-      throw error;
-    }
+    // Events of a completion may still arrive after other settings have closed its model.
+    const stats = whileOpen(() => cacheStats(model, this.#settings.cache.policy, latest));
+    if (stats === undefined) return;
+    this.#stats = stats;
     this.#latest = latest;
-    this.#observer.stats(this.#stats);
+    this.#observer.stats(stats);
   }
 }
 
@@ -578,6 +582,16 @@ const serverIdleMs = 60_000;
 
 /** Tokens around the cursor that a server is shown where the settings do not say how long its context is. */
 const usualServerTokens = 8192;
+
+/** What a model says; undefined once it is closed. */
+function whileOpen<T>(ask: () => T): T | undefined {
+  try {
+    return ask();
+  } catch (error) {
+    if (failureOf(error).code === 'CLOSED') return undefined;
+    throw error;
+  }
+}
 
 const isMemoryShort = ({ code }: Failure): boolean =>
   code === 'CACHE_EXHAUSTED' || code === 'OUT_OF_MEMORY';

@@ -13,6 +13,8 @@ import type { Failure } from '../../../sidecar/engine/failure.ts';
 import type { LoadedAddon } from '../../../sidecar/engine/load.ts';
 import {
   ChatRequest,
+  ClearCacheRequest,
+  MemoryForecastRequest,
   CacheStatsRequest,
   ContextRequest,
   DiagnoseRequest,
@@ -317,6 +319,31 @@ describe('server', () => {
     assert.equal((await completion).length, 1);
     await client.complete(uri, end);
     assert.equal(client.stats.at(-1)?.policy, 'full');
+  });
+
+  it('forecasts nothing, and has nothing to clear, while another model is loaded', async () => {
+    let loadGate = gate();
+    loadGate.open();
+    const options = {
+      get loadGate() {
+        return loadGate;
+      },
+    };
+    const { client, addon } = await session(options);
+    const { connection } = client;
+    await client.open(uri, 'a');
+    await client.complete(uri, end);
+    assert.deepEqual(
+      (await connection.sendRequest(MemoryForecastRequest))?.policies.map(({ policy }) => policy),
+      ['full', 'selective'],
+    );
+    loadGate = gate();
+    await client.configure({ cache: { policy: 'full' } });
+    await client.until(() => addon.loads.length === 2);
+    assert.equal(await connection.sendRequest(MemoryForecastRequest), null);
+    await connection.sendRequest(ClearCacheRequest);
+    loadGate.open();
+    assert.equal((await client.complete(uri, end)).length, 1);
   });
 
   it('waits for the load; cancelling the wait leaves the load alone', async () => {

@@ -295,12 +295,14 @@ export class FakeEngine implements NativeEngine {
   }
 
   dropSequence(sequence: number): Promise<void> {
+    if (this.closed) return Promise.reject(new FakeError('CLOSED'));
     this.dropped.push(sequence);
     if (sequence === 0) this.#cached = new Int32Array();
     return Promise.resolve();
   }
 
   forecast(lengths: Int32Array): Forecast[] {
+    if (this.closed) throw new FakeError('CLOSED');
     const bytes = (per: number): number[] => [...lengths].map((length) => length * per);
     return [
       { policy: 'full', bytes: bytes(16) },
