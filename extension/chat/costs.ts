@@ -1,6 +1,7 @@
-import { l10n, Range, Uri, workspace, type CancellationToken } from 'vscode';
-import type { ChatAttachment } from '../../sidecar/protocol.ts';
+import { Range, Uri, workspace, type CancellationToken } from 'vscode';
+import type { ChatAttachment, FileLeftOut } from '../../sidecar/protocol.ts';
 import type { Answers } from '../answers.ts';
+import { describeReason } from '../describe.ts';
 import { keyOf, type Attachment } from './conversation.ts';
 import { filesIn, pathOf } from './files.ts';
 import type { Chip } from './messages.ts';
@@ -49,7 +50,7 @@ export class Costs {
       return { ...chip, tokens, files: { taken: taken.length, all } };
     }
     const text = await readText(Uri.parse(attachment.uri), attachment.lines);
-    if (typeof text !== 'object') return { ...chip, problem: problemOf(text) };
+    if (typeof text !== 'object') return { ...chip, problem: describeReason(text) };
     const [tokens] = await this.#count([text], token);
     return tokens === undefined ? chip : { ...chip, tokens };
   }
@@ -126,18 +127,7 @@ interface ReadText {
   readonly version: string;
 }
 
-type Unreadable = 'missing' | 'size' | 'binary';
-
-function problemOf(why: Unreadable): string {
-  switch (why) {
-    case 'missing':
-      return l10n.t('cannot be read');
-    case 'size':
-      return l10n.t('too large');
-    case 'binary':
-      return l10n.t('binary');
-  }
-}
+type Unreadable = Extract<FileLeftOut['reason'], 'missing' | 'size' | 'binary'>;
 
 /** A file as its editor has it, or as it is on disk. */
 async function readText(uri: Uri, lines: Attachment['lines']): Promise<ReadText | Unreadable> {
