@@ -8,7 +8,7 @@ import { CompletionRequests, type Offer } from './completion/requests.ts';
 import type { Outcome } from './completion/running.ts';
 import { untellable } from './context/secrets.ts';
 import { charactersPerToken } from './context/settle.ts';
-import { RemoteServer } from './remote/server.ts';
+import { RemoteServer, serverCharactersPerToken } from './remote/server.ts';
 import { ContextKeeper, liveTokensOf } from './context/keeper.ts';
 import type { SourceFile } from './context/settle.ts';
 import { ContextSources, type FindDefinitions } from './context/sources.ts';
@@ -520,7 +520,7 @@ export class CompletionService {
     signal: AbortSignal,
   ): Promise<Result<readonly number[], Failure>> {
     if (this.#server !== undefined) {
-      return succeed(texts.map((text) => Math.ceil(text.length / charactersPerToken)));
+      return succeed(texts.map((text) => Math.ceil(text.length / serverCharactersPerToken)));
     }
     const model = await this.#engine.model(signal);
     if (!model.ok) return model;

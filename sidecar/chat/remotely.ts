@@ -1,14 +1,11 @@
 import type { CompleteEvent } from '../engine/addon.ts';
 import { failureOf, type Failure } from '../engine/failure.ts';
 import type { ChatAnswer, ChatParams } from '../protocol.ts';
-import type { RemoteServer } from '../remote/server.ts';
+import { serverCharactersPerToken, type RemoteServer } from '../remote/server.ts';
 import { fail, succeed, type Result } from '../result.ts';
 import { readAttachments, type AttachmentSources } from './attachments.ts';
 import { chatDefaults } from './chat.ts';
 import { section, turnsOf } from './prompt.ts';
-
-/** Characters of attachments for each token of the context; what is longer is left out. */
-const charactersPerToken = 3;
 
 /**
  * Answers a conversation on a team's server, with the attachments in front of it. Tokens of single files are not counted: only
@@ -24,7 +21,8 @@ export async function chatRemotely(
 ): Promise<Result<ChatAnswer, Failure>> {
   const started = performance.now();
   const { attached, leftOut } = await readAttachments(params.attachments, from);
-  let room = contextTokens * charactersPerToken;
+  // Of attachments; what is longer is left out.
+  let room = contextTokens * serverCharactersPerToken;
   const shown = attached.filter(({ text }) => {
     const fits = text.length <= room;
     if (fits) room -= text.length;

@@ -18,6 +18,9 @@ export interface ServerOptions {
   readonly idleMs: number;
 }
 
+/** Of code, about, where only the server can count: rather fewer than there are. */
+export const serverCharactersPerToken = 3;
+
 export interface RemoteCompletion {
   readonly prefix: string;
   readonly suffix: string;

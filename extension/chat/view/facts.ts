@@ -1,20 +1,11 @@
 import * as l10n from '@vscode/l10n';
 import { html, nothing, type TemplateResult } from 'lit';
-import { describeReason, describeSource, describeTier } from '../../describe.ts';
+import { describeReason, describeSource, describeTier, fileName } from '../../describe.ts';
 import { formatBytes, formatCount, formatSpeed } from '../../format.ts';
 import type { AnswerFacts } from '../messages.ts';
 
 const seconds = (value: number): string =>
   value < 10 ? value.toFixed(2) : formatCount(Math.round(value));
-
-const nameOf = (uri: string): string => {
-  const name = uri.slice(uri.lastIndexOf('/') + 1);
-  try {
-    return decodeURIComponent(name);
-  } catch {
-    return name;
-  }
-};
 
 /** "First token after 0.21 s · 43.1 tokens/s · 5 120 prompt tokens, 5 000 of them from the cache · 1 file left out" */
 export function summaryOf(facts: AnswerFacts): string {
@@ -101,7 +92,7 @@ export function drawFacts(facts: AnswerFacts): TemplateResult {
       l10n.t('Files in sight'),
       files.map((file) =>
         row(
-          nameOf(file.uri),
+          fileName(file.uri),
           `${l10n.t('{0} of {1} tokens', formatCount(file.tokens), formatCount(file.documentTokens))}, ${describeSource(file.source)}`,
         ),
       ),
@@ -110,14 +101,14 @@ export function drawFacts(facts: AnswerFacts): TemplateResult {
       l10n.t('Attachments'),
       attachments.map((one) =>
         row(
-          nameOf(one.uri),
+          fileName(one.uri),
           `${l10n.t('{0} of {1} tokens', formatCount(one.tokens), formatCount(one.documentTokens))}, ${one.inCache ? l10n.t('from the cache') : l10n.t('read for this answer')}`,
         ),
       ),
     )}
     ${group(
       l10n.t('Left out'),
-      leftOut.map((one) => row(nameOf(one.uri), describeReason(one.reason))),
+      leftOut.map((one) => row(fileName(one.uri), describeReason(one.reason))),
     )}
   </details>`;
 }

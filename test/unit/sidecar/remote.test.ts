@@ -5,6 +5,7 @@ import {
   ChatProgressNotification,
   ChatRequest,
   MeasureCacheRequest,
+  CountTokensRequest,
   ModelRequest,
   ServerTokenNotification,
 } from '../../../sidecar/protocol.ts';
@@ -336,6 +337,9 @@ describe('a sidecar whose model is on a server', () => {
     const [system, question] = server.seen.at(-1)?.body['messages'] as { content: string }[];
     assert.match(system?.content ?? '', /a\.ts:\n```ts\nconst first = 1;/);
     assert.equal(question?.content, 'What is first?');
+    // As many as attachments are taken for.
+    const texts = ['', 'x'.repeat(30)];
+    assert.deepEqual(await client.connection.sendRequest(CountTokensRequest, { texts }), [0, 10]);
     const shown = await client.connection.sendRequest(ModelRequest);
     assert.equal(shown?.name, 'qwen2.5-coder');
     await assert.rejects(
