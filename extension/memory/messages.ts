@@ -27,7 +27,7 @@ export interface MemoryState {
 }
 
 /** The commands that the page has buttons for. */
-export const commandNames = [
+const commandNames = [
   'sightline.restart',
   'sightline.showLog',
   'sightline.showContext',

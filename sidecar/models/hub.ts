@@ -13,7 +13,7 @@ export interface Hub {
   readonly patience: Patience;
 }
 
-export const hubEndpoint = 'https://huggingface.co';
+const hubEndpoint = 'https://huggingface.co';
 
 /** The hub of this environment: `HF_ENDPOINT`, and `HF_TOKEN` where the user gave no other. `HF_HUB_OFFLINE`: none. */
 export function hubOf(
@@ -145,7 +145,7 @@ const isModelFile = (name: string): boolean =>
   name.endsWith('.gguf') && isInside(name) && !/(?:^|[/._-])(?:mmproj|imatrix)/i.test(name);
 
 /** A path that stays in the folder it is put into, on every system. */
-export const isInside = (name: string): boolean =>
+const isInside = (name: string): boolean =>
   !/[\\:\0]/.test(name) &&
   name.split('/').every((part) => part !== '' && part !== '.' && part !== '..');
 

@@ -10,7 +10,7 @@ export const icon = (name: string): TemplateResult =>
   html`<span class="codicon codicon-${name}" aria-hidden="true"></span>`;
 
 /** What became of an attachment, in a word; undefined before an answer tells. */
-export function fateOf(
+function fateOf(
   chip: Chip,
   facts: AnswerFacts | undefined,
 ): { readonly text: string; readonly icon: 'database' | 'pass' | 'warning' } | undefined {

@@ -8,7 +8,7 @@ const seconds = (value: number): string =>
   value < 10 ? value.toFixed(2) : formatCount(Math.round(value));
 
 /** "First token after 0.21 s · 43.1 tokens/s · 5 120 prompt tokens, 5 000 of them from the cache · 1 file left out" */
-export function summaryOf(facts: AnswerFacts): string {
+function summaryOf(facts: AnswerFacts): string {
   const { promptTokens, reusedTokens, leftOut, omittedMessages } = facts.context;
   return [
     l10n.t('First token after {0} s', seconds(facts.firstTokenSeconds)),
