@@ -51,6 +51,27 @@ function watched() {
   return { seen, addon };
 }
 
+/**
+ * What was written behind a cache that grew bit by bit is what is written from scratch, unless two tokens are as likely: sums
+ * of batches of other sizes are rounded otherwise, which moves logits by some hundredths.
+ */
+async function sameTokens(
+  scratch: NativeEngine,
+  { request, result }: Run,
+  expected: Int32Array,
+): Promise<void> {
+  // It may have been ended early.
+  const at = result.tokens.findIndex((token, index) => token !== expected[index]);
+  if (at < 0) return;
+  const [written, other] = [result.tokens[at], expected[at]];
+  assert.ok(written !== undefined && other !== undefined, 'more tokens than from scratch');
+  const before = Int32Array.from([...request.tokens, ...expected.subarray(0, at)]);
+  const held = await scratch.truncate(before.length - 1);
+  const logits = await scratch.evaluate(before.subarray(held), 'last').result;
+  const lacking = (logits[other] ?? Infinity) - (logits[written] ?? -Infinity);
+  assert.ok(lacking < 0.1, `token ${at} is ${written}, from scratch ${other}, by ${lacking}`);
+}
+
 /** As a model is shown a text: line ends alone, and no halves of characters. */
 const shown = (text: string): string => Buffer.from(text.replaceAll('\r\n', '\n')).toString();
 
@@ -169,9 +190,7 @@ describe('a long day', () => {
         await scratch.truncate(0);
         const again = await scratch.complete(latest.request, () => undefined).result;
         assert.equal(again.reusedTokens, 0);
-        // It may have been ended early.
-        const { length } = latest.result.tokens;
-        assert.deepEqual(latest.result.tokens, again.tokens.subarray(0, length));
+        await sameTokens(scratch, latest, again.tokens);
       }
       assert.ok(compared >= edits / every.comparison / 2, String(compared));
       assert.ok((seen.native?.stats().reservedBytes ?? Infinity) <= 1.5 * reserved);
