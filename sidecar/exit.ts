@@ -6,9 +6,11 @@ export const exitCodes = {
   usage: 2,
   /** stdin does not carry LSP messages. */
   protocolBroken: 3,
-  /** The command line asked for a completion that the engine could not give. */
+  /** The command line asked for what the engine could not do. */
   engineFailed: 4,
   fileUnreadable: 5,
+  /** The disk is full, or the folder may not be written to. */
+  notWritten: 7,
   internalError: 70,
   interrupted: 130,
 } as const;
