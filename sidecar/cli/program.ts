@@ -1,6 +1,7 @@
 import { Command, CommanderError } from 'commander';
 import { exitCodes } from '../exit.ts';
 import { completeCommand } from './complete.ts';
+import { fitCommand } from './fit.ts';
 import { generateCommand } from './generate.ts';
 
 /** The command line `sightline`. A command sets the exit code of the process; one that is used wrongly ends with `usage`. */
@@ -15,7 +16,7 @@ export async function runCommandLine(args: readonly string[], version: string): 
         write(`sightline: ${text.replace(/^error: /, '')}`);
       },
     });
-  for (const command of [completeCommand(), generateCommand()])
+  for (const command of [completeCommand(), generateCommand(), fitCommand()])
     program.addCommand(command.copyInheritedSettings(program));
   // Whoever read the output has left, as `head` does.
   process.stdout.once('error', () => process.exit(exitCodes.interrupted));

@@ -97,7 +97,7 @@ const fine: ReadonlySet<Format> = new Set(['fp16', 'fp8', 'int8']);
 const isFine = (level: Level): boolean => level !== null && fine.has(level.k) && fine.has(level.v);
 
 /** Whether our cache holds a layer; the others are llama.cpp's, in FP16. */
-const isOurs = ({ keySize, valueSize }: LayerShape): boolean =>
+export const isOurs = ({ keySize, valueSize }: LayerShape): boolean =>
   keySize === valueSize && keySize % 16 === 0;
 
 /**
