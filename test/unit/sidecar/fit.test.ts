@@ -19,6 +19,7 @@ import { memoryWithRoom, roomIn, type Sized } from '../../../sidecar/models/fit.
 import type { LayerShape } from '../../../sidecar/models/header.ts';
 import { hubOf } from '../../../sidecar/models/hub.ts';
 import { parseSettings } from '../../../sidecar/settings.ts';
+import { encode, ggufPieces, readGguf } from '../../fixtures/models/gguf.ts';
 import { fakeHub } from '../support/fakeHub.ts';
 import { folderWith } from '../support/folder.ts';
 
@@ -441,6 +442,30 @@ describe('what --model names', () => {
     assert.match(await failure('hf:a/text'), /^DOWNLOAD_FAILED a\/text has no GGUF model/);
     hub.repositories.set('a/broken', { files: { 'm.gguf': valid.subarray(0, 3000) } });
     assert.match(await failure('hf:a/broken'), /^MODEL_INVALID m\.gguf is no whole GGUF model/);
+  });
+
+  it('may be of an architecture that nobody knows: heads and layers count', async () => {
+    const { metadata, tensors } = readGguf(valid);
+    const fileWith = (keeps: (key: string) => boolean): Buffer => {
+      const renamed = [...metadata]
+        .filter(([key]) => keeps(key))
+        .map(([key, value]) => [key.replace(/^qwen2\./, 'novel.'), value] as const);
+      const next = new Map([...renamed, ['general.architecture', encode.string('novel')]] as const);
+      return Buffer.concat([...ggufPieces({ metadata: next, tensors })]);
+    };
+    const folder = folderWith({
+      'novel.gguf': fileWith(() => true),
+      'recurrent.gguf': fileWith((key) => !key.includes('head_count')),
+    });
+    const [plain, novel, recurrent] = await Promise.all(
+      [bundled, join(folder, 'novel.gguf'), join(folder, 'recurrent.gguf')].map((path) =>
+        localSource(path, signal()),
+      ),
+    );
+    assert.ok(plain?.ok && novel?.ok && recurrent?.ok);
+    assert.equal(novel.value.header.architecture, 'novel');
+    assert.deepEqual(novel.value.header.layers, plain.value.header.layers);
+    assert.equal(keeperOf(recurrent.value.header), 'none');
   });
 
   it('is a file here, with all its parts', async () => {
