@@ -83,7 +83,7 @@ async function run(command: Command, options: OwnOptions & SettingOptions): Prom
   const place = size === undefined ? await placeHere(settings) : succeed(placeOf(size, settings));
   if (!place.ok) return failed(place.error);
   const isNarrowed = options.cache !== undefined || options.tier !== undefined;
-  const caches = isNarrowed ? [settings.cache] : cachesOf(settings.cache);
+  const caches = isNarrowed ? [settings.cache] : cachesFor(header, settings.cache);
   const report = reportOf(source.value, contextTokens, place.value, settings.cache, caches);
   for (const warning of report.warnings) say(warning);
   process.stdout.write(`${options.json ? JSON.stringify(report, null, 2) : formatFit(report)}\n`);
@@ -121,6 +121,10 @@ async function placeHere(settings: SightlineSettings): Promise<Result<PlaceRepor
   return succeed({ device: 'cpu', bytes });
 }
 
+/** Where bits and policies decide nothing, one row says it all. */
+const cachesFor = (header: ModelHeader, base: CacheSettings): CacheSettings[] =>
+  keeperOf(header) === 'sightline' ? cachesOf(base) : ladderOf(base).slice(0, 1);
+
 function reportOf(
   { header, candidates }: Source,
   contextTokens: number,
@@ -139,7 +143,7 @@ function reportOf(
       const fit = (cache: CacheSettings) =>
         cacheFit(header, candidate.weightBytes, contextTokens, cache, place);
       const ladder = ladderOf(base).map(fit);
-      const dropping = cachesOf(base).filter(drops).map(fit);
+      const dropping = cachesFor(header, base).filter(drops).map(fit);
       const { budgetMiB } = base;
       return {
         ...candidate,
@@ -169,7 +173,7 @@ function warningsOf(
   }
   if (slides) {
     warnings.push(
-      'layers have windows of their own, and a cache of llama.cpp: what is said of the cache is the most that it can take',
+      'some layers have windows of their own: what is said of the cache is the most that it can take',
     );
   }
   if (place.ready === false) {

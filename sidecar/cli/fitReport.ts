@@ -73,11 +73,11 @@ export function formatFit(report: FitReport): string {
           '',
           'Longest context that fits beside the weights:',
           ...table([
-            ['quantisation', 'weights', ...caches.map(({ name }) => name), 'take'],
+            ['quantisation', 'weights', ...compared(caches).map(({ name }) => name), 'take'],
             ...candidates.map((candidate) => [
               label(candidate, candidates),
               bytes(candidate.weightBytes),
-              ...candidate.caches.map(({ longestTokens }) => tokens(longestTokens)),
+              ...compared(candidate.caches).map(({ longestTokens }) => tokens(longestTokens)),
               candidate.recommendation.cache ?? 'nothing fits',
             ]),
           ]),
@@ -148,6 +148,12 @@ function quality({ policy, quality: found }: CacheFit): string[] {
   ];
 }
 
+/** As many as a terminal has room for: those to choose from, or the one that was asked about. */
+const compared = (caches: readonly CacheFit[]): readonly CacheFit[] =>
+  caches.length === 1
+    ? caches
+    : caches.filter(({ policy }) => policy === 'full' || policy === 'selective');
+
 /** What the table needs to be understood. */
 function notes(caches: readonly CacheFit[]): string[] {
   const lines: string[] = [];
@@ -165,7 +171,7 @@ function notes(caches: readonly CacheFit[]): string[] {
     const names = caches.filter(({ dropsTokens }) => dropsTokens).map(({ policy }) => policy);
     lines.push(`Tokens are lost for good with ${[...new Set(names)].join(', ')}.`);
   }
-  if (caches.some(({ policy }) => policy === 'auto')) {
+  if (caches.some(({ bound }) => bound === 'least')) {
     lines.push('auto takes more as --budget, or half of what the weights leave, has room.');
   }
   return lines.length > 0 ? ['', ...lines] : [];

@@ -49,8 +49,9 @@ export const drops = ({ policy, keep }: CacheSettings): boolean =>
   ((policy === 'h2o' || policy === 'importance') && keep < 1);
 
 /**
- * Who keeps a model's cache. windows, uneven: llama.cpp, in FP16, since layers have windows of their own, or keys and values of
- * other sizes than our cache takes. none: there is nothing to keep, as the header tells.
+ * Who keeps a model's cache. windows: llama.cpp that of some layers, a short one, and the header does not say of which. uneven:
+ * llama.cpp all of it, in FP16: keys and values are of sizes that ours does not take. none: there is nothing to keep, as the
+ * header tells.
  */
 export type Keeper = 'sightline' | 'windows' | 'uneven' | 'none';
 

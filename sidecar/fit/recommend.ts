@@ -42,18 +42,18 @@ export function recommend(situation: Situation): Recommendation {
   return { cache: chosen.name, reason, advice: [], byLength };
 }
 
-/** Why bits are of no use where llama.cpp keeps the cache. */
+/** Why fewer bits are not counted on where llama.cpp has a part in the cache. */
 const useless: Readonly<Record<Exclude<Keeper, 'sightline'>, string>> = {
   windows:
-    'layers of this model have windows of their own, and their cache is llama.cpp’s: FP16 whatever is asked for',
+    'some layers of this model have windows of their own, and a short cache of llama.cpp; which, the header does not say, so that it may take less, and fewer bits are not counted on',
   uneven:
-    'the keys and values of this model are of sizes that only llama.cpp’s cache takes: FP16 whatever is asked for',
+    'keys and values of this model are of sizes that only llama.cpp has a cache for, in FP16 whatever is asked for',
   none: 'its header tells of no KV cache that could be held in fewer bits',
 };
 
 function whyFull({ ladder, keeper, contextTokens }: Situation, full: CacheFit): string {
   const fits = `it fits with ${bytes(full.spareBytes)} to spare`;
-  if (keeper !== 'sightline') return `${fits}, and ${useless[keeper]}`;
+  if (keeper !== 'sightline') return `${fits}; ${useless[keeper]}`;
   if (ladder.every(({ cacheBytes }) => cacheBytes >= full.cacheBytes)) {
     return `${fits}, and ${count(contextTokens)} tokens are all among those that stay FP16 anyway`;
   }

@@ -50,9 +50,11 @@ export function cacheFit(
   cache: CacheSettings,
   { device, bytes }: Place,
 ): CacheFit {
+  const keeper = keeperOf(model);
   const at = (tokens: number): Taken => takenBy(model, weightBytes, tokens, cache);
   // `auto` bounds itself to half of what there is besides the weights.
-  const own = cache.policy === 'auto' ? Math.max(0, bytes - weightBytes) / 2 : Infinity;
+  const bound = boundOf(cache, keeper);
+  const own = bound === 'least' ? Math.max(0, bytes - weightBytes) / 2 : Infinity;
   const budget = cache.budgetMiB > 0 ? cache.budgetMiB * 2 ** 20 : own;
   const room = roomIn(bytes, device);
   const spareOf = (taken: Taken): number =>
@@ -60,14 +62,13 @@ export function cacheFit(
   const taken = at(contextTokens);
   const full = takenBy(model, weightBytes, contextTokens, { ...cache, policy: 'full' });
   const spareBytes = spareOf(taken);
-  const keeper = keeperOf(model);
   const quality = keeper === 'sightline' ? qualityOf(cache, contextTokens) : undefined;
   return {
     ...taken,
     name: cacheName(cache),
     policy: cache.policy,
     tier: cache.tier,
-    bound: boundOf(cache, keeper),
+    bound,
     ratio: taken.cacheBytes > 0 ? full.cacheBytes / taken.cacheBytes : 1,
     dropsTokens: drops(cache),
     fits: spareBytes >= 0,
@@ -79,7 +80,7 @@ export function cacheFit(
     memoryBytes: Math.ceil(
       Math.max(
         memoryWithRoom(sumOf(taken), device),
-        cache.policy === 'auto' ? weightBytes + 2 * taken.cacheBytes : 0,
+        bound === 'least' ? weightBytes + 2 * taken.cacheBytes : 0,
       ),
     ),
     ...(quality === undefined ? {} : { quality }),

@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeEach, describe, it } from 'node:test';
 import type { FitReport } from '../../sidecar/cli/fitReport.ts';
+import { encode, ggufPieces, readGguf } from '../fixtures/models/gguf.ts';
 import { fakeHub } from '../unit/support/fakeHub.ts';
 import { folderWith } from '../unit/support/folder.ts';
 import { bundledModel, runCommand, type Run } from './support.ts';
@@ -78,6 +79,20 @@ describe('sightline fit', () => {
     assert.deepEqual(
       one.candidates.map(({ file }) => file),
       ['m-Q8_0.gguf'],
+    );
+  });
+
+  it('counts on no bits where layers have windows of their own', async () => {
+    const { metadata, tensors } = readGguf(valid);
+    const window = ['qwen2.attention.sliding_window', encode.uint32(1024)] as const;
+    const sliding = { metadata: new Map([...metadata, window]), tensors };
+    const folder = folderWith({ 'sliding.gguf': Buffer.concat([...ggufPieces(sliding)]) });
+    const { code, stdout, stderr } = await run('--model', join(folder, 'sliding.gguf'));
+    assert.equal(code, 0, stderr);
+    assert.match(stderr, /some layers have windows of their own/);
+    assert.match(
+      stdout,
+      /^cache .*\nfull +<= 16\.00 MiB .* reference\n\ntake {5}full\nwhy .*windows/m,
     );
   });
 

@@ -314,7 +314,10 @@ describe('which cache to take', () => {
     assert.match(reason({ model: windows, memory: 16, context: 8192 }), /windows of their own/);
     assert.match(reason({ model: recurrent, memory: 16, context: 8192 }), /tells of no KV cache/);
     const uneven = sized(alike(28, 4, 192, 128));
-    assert.match(reason({ model: uneven, memory: 16, context: 8192 }), /only llama\.cpp’s cache/);
+    assert.match(
+      reason({ model: uneven, memory: 16, context: 8192 }),
+      /only llama\.cpp has a cache/,
+    );
     assert.match(
       reason({ memory: 4.5, context: 8192 }),
       /^the weights and a step of prefill alone take [\d.]+ GiB, and there is room for [\d.]+ GiB$/,
