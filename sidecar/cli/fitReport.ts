@@ -14,7 +14,7 @@ export interface PlaceReport extends Place {
 }
 
 /** One quantisation. */
-export interface CandidateReport extends Candidate {
+interface CandidateReport extends Candidate {
   readonly caches: readonly CacheFit[];
   readonly recommendation: Recommendation;
 }

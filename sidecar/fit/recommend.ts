@@ -5,7 +5,7 @@ import { measuredSpeed, qualitySource } from './quality.ts';
 import type { CacheFit, Place } from './room.ts';
 
 /** What there is to choose from. */
-export interface Situation {
+interface Situation {
   readonly contextTokens: number;
   readonly place: Place;
   /** 0: the cache has no bound of its own. */

@@ -30,7 +30,7 @@ export interface Source {
 }
 
 /** Of a repository on a hub: all its models, or those that `choice` names by quantisation or file. */
-export interface Address {
+interface Address {
   readonly repository: string;
   readonly choice?: string;
 }
