@@ -6,9 +6,11 @@ export const exitCodes = {
   usage: 2,
   /** stdin does not carry LSP messages. */
   protocolBroken: 3,
-  /** The command line asked for what the engine could not do. */
+  /** A command's model cannot be used, or the engine could not do what was asked. */
   engineFailed: 4,
   fileUnreadable: 5,
+  /** A hub did not answer, or not with what was asked for. */
+  hubFailed: 6,
   /** The disk is full, or the folder may not be written to. */
   notWritten: 7,
   internalError: 70,

@@ -227,11 +227,12 @@ async function measure(
     say(`${steps.length - open.length} of ${steps.length} measurements are there already`);
   bar.start(total, 0, { key: '' });
   try {
-    for (const { key, cache, tokens, run } of open) {
+    for (const step of open) {
+      const { key, cache, tokens } = step;
       if (refused.has(cache)) continue;
       bar.update({ key });
       try {
-        const result: EvaluationResult = await run(signal, (other) => store.get(other));
+        const result: EvaluationResult = await step.run(signal, (other) => store.get(other));
         await store.add(result);
       } catch (error) {
         if (signal.aborted) return;

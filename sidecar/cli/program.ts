@@ -2,6 +2,7 @@ import { Command, CommanderError } from 'commander';
 import { exitCodes } from '../exit.ts';
 import { completeCommand } from './complete.ts';
 import { evalCommand } from './eval.ts';
+import { fitCommand } from './fit.ts';
 import { generateCommand } from './generate.ts';
 
 /** The command line `sightline`. A command sets the exit code of the process; one that is used wrongly ends with `usage`. */
@@ -16,8 +17,8 @@ export async function runCommandLine(args: readonly string[], version: string): 
         write(`sightline: ${text.replace(/^error: /, '')}`);
       },
     });
-  for (const command of [completeCommand(), generateCommand(), evalCommand()])
-    program.addCommand(command.copyInheritedSettings(program));
+  const commands = [completeCommand(), generateCommand(), evalCommand(), fitCommand()];
+  for (const command of commands) program.addCommand(command.copyInheritedSettings(program));
   // Whoever read the output has left, as `head` does.
   process.stdout.once('error', () => process.exit(exitCodes.interrupted));
   try {
