@@ -90,7 +90,7 @@ async function run(command: Command, options: Options): Promise<number> {
   const edges: Edges = { sink, ...(window === 0 ? {} : { window }), keep };
   const strategies = strategiesOf(options.caches.split(','), edges);
   if (!strategies.ok) return wrongUsage(command, strategies.error);
-  const contexts = listOf(command, '--contexts', options.contexts, 256);
+  const contexts = listOf(command, '--contexts', options.contexts, 1024);
   const wanted = options.tasks.split(',').map((name) => name.trim());
   const unknown = wanted.find((name) => !tasks.some((task) => task === name));
   if (unknown !== undefined)
