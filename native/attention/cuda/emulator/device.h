@@ -121,10 +121,7 @@ void wait_for_copies() {
 /// differs by a few units in the last place of its largest term.
 inline void multiply_add(float (&sum)[4], const uint32_t (&a)[4], const uint32_t (&b)[2],
                          const Site& site = Site::current()) {
-  emulator::Operands own;
-  for (unsigned i = 0; i < 8; i++) own.a[i / 2][i % 2] = emulation::element(a[i / 2], i % 2);
-  for (unsigned i = 0; i < 4; i++) own.b[i / 2][i % 2] = emulation::element(b[i / 2], i % 2);
-  const std::byte* offers = emulation::exchange(own, site);
+  const std::byte* offers = emulation::exchange(emulator::operands(a, b), site);
   const unsigned lane = lane_index();
   if (lane == 0) Machine::current().count_matrix_product();
   const std::array<double, 4> product = Machine::product(offers, lane);

@@ -4,6 +4,8 @@
 #include <cstring>
 #include <numeric>
 
+#include "attention/half.h"
+
 extern "C" {
 __attribute__((weak)) void __asan_poison_memory_region(const volatile void* at, size_t bytes);
 __attribute__((weak)) void __asan_unpoison_memory_region(const volatile void* at, size_t bytes);
@@ -80,6 +82,16 @@ Fault::Fault(const std::string& what, const Site& site, const Place& place)
     : std::runtime_error(what + " (" + text_of(site) + ", block " + text_of(place.block) +
                          ", thread " + text_of(place.thread) + ", lane " +
                          std::to_string(place.lane) + ")") {}
+
+Operands operands(const uint32_t (&a)[4], const uint32_t (&b)[2]) {
+  const auto half = [](uint32_t pair, unsigned i) {
+    return half_to_float(static_cast<uint16_t>(pair >> 16 * i));
+  };
+  Operands floats;
+  for (unsigned i = 0; i < 8; i++) floats.a[i / 2][i % 2] = half(a[i / 2], i % 2);
+  for (unsigned i = 0; i < 4; i++) floats.b[i / 2][i % 2] = half(b[i / 2], i % 2);
+  return floats;
+}
 
 Machine::Machine(Order order) : order_(order), random_(order.seed) {}
 

@@ -75,6 +75,7 @@ struct Order {
 struct Operands {
   float a[4][2], b[2][2];
 };
+Operands operands(const uint32_t (&a)[4], const uint32_t (&b)[2]);
 
 /// One block at a time, on the calling thread.
 class Machine {
