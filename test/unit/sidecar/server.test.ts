@@ -714,7 +714,7 @@ describe('server', () => {
       await client.open(uri, 'a b');
       assert.deepEqual(await client.list(uri, start), []);
       assert.deepEqual(await client.list('file:///unknown.ts', start), []);
-      assert.equal(addon.engines[0]?.requests.length, 0);
+      assert.equal(addon.engines[0]?.requests.length ?? 0, 0);
       assert.deepEqual(await client.list(uri, { line: 0, character: 3 }), []);
       await assert.rejects(client.connection.sendRequest('textDocument/completion', {}));
       await client.configure({ enable: false });
