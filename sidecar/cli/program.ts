@@ -2,6 +2,7 @@ import { Command, CommanderError } from 'commander';
 import { exitCodes } from '../exit.ts';
 import { completeCommand } from './complete.ts';
 import { generateCommand } from './generate.ts';
+import { serveCommand } from './serve.ts';
 
 /** The command line `sightline`. A command sets the exit code of the process; one that is used wrongly ends with `usage`. */
 export async function runCommandLine(args: readonly string[], version: string): Promise<void> {
@@ -15,10 +16,13 @@ export async function runCommandLine(args: readonly string[], version: string): 
         write(`sightline: ${text.replace(/^error: /, '')}`);
       },
     });
-  for (const command of [completeCommand(), generateCommand()])
+  for (const command of [completeCommand(), generateCommand(), serveCommand(version)])
     program.addCommand(command.copyInheritedSettings(program));
-  // Whoever read the output has left, as `head` does.
-  process.stdout.once('error', () => process.exit(exitCodes.interrupted));
+  program.hook('preAction', (_, command) => {
+    // Whoever read the output has left, as `head` does. What is served has an end of its own.
+    if (command.name() !== 'serve')
+      process.stdout.once('error', () => process.exit(exitCodes.interrupted));
+  });
   try {
     await program.parseAsync(args, { from: 'user' });
   } catch (error) {
