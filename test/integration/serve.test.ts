@@ -163,7 +163,7 @@ describe('serve --openai', () => {
   it('stops to compute when the client has left, and answers the next', async () => {
     for (const [path, body] of [
       ['/completions', { prompt: text, max_tokens: 4000 }],
-      ['/chat/completions', { ...chatting('Write on and on.'), max_tokens: 4000, temperature: 0 }],
+      ['/chat/completions', { ...chatting('Write add100 to add110.'), max_tokens: 4000, temperature: 0 }],
     ] as const) {
       const leaving = new AbortController();
       const response = await fetch(server.url + path, {
