@@ -10,7 +10,7 @@ import { fail, succeed, type Result } from '../result.ts';
 import { apiErrorOf, type ApiError } from './apiError.ts';
 import type { ChatBody } from './schema.ts';
 import { TextUpTo } from './textUpTo.ts';
-import { roomBehind, samplingOf, type Shared, type Work } from './work.ts';
+import { mostTokens, roomBehind, samplingOf, type Shared, type Work } from './work.ts';
 
 /** A conversation that is answered, as it is: nothing is added to it, and nothing of it is left out. */
 export async function chatWork(
@@ -33,7 +33,7 @@ export async function chatWork(
   const room = roomBehind(tokens, info, 'messages');
   if (!room.ok) return room;
   const asked = body.max_completion_tokens ?? body.max_tokens ?? chatDefaults.maxTokens;
-  const maxTokens = Math.min(asked, room.value);
+  const maxTokens = mostTokens(asked, room.value);
   const sampling = samplingOf(body, chatDefaults.temperature);
 
   return succeed((signal, onText) =>

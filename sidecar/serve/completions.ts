@@ -7,7 +7,7 @@ import { fail, succeed, type Result } from '../result.ts';
 import type { ApiError } from './apiError.ts';
 import type { CompletionBody } from './schema.ts';
 import { TextUpTo } from './textUpTo.ts';
-import { roomBehind, samplingOf, type Shared, type Work } from './work.ts';
+import { mostTokens, roomBehind, samplingOf, type Shared, type Work } from './work.ts';
 
 /** Of OpenAI's interface. */
 const defaultTokens = 16;
@@ -24,7 +24,7 @@ export async function completionWork(
   const tokens = prompt.value;
   const room = roomBehind(tokens, info, 'prompt');
   if (!room.ok) return room;
-  const maxTokens = Math.min(body.max_tokens ?? defaultTokens, room.value);
+  const maxTokens = mostTokens(body.max_tokens ?? defaultTokens, room.value);
   const sampling = samplingOf(body, 0);
 
   return succeed((signal, onText) =>

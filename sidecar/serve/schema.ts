@@ -14,9 +14,13 @@ const number = (least: number, most: number) => {
   return z.number(message).min(least, message).max(most, message);
 };
 
+/** Clients of llama-server send -1. */
 const tokens = (least: number) => {
-  const message = `a whole number of at least ${least}`;
-  return z.int(message).min(least, message).nullish();
+  const message = `a whole number of at least ${least}, or -1 for as many as there is room for`;
+  return z
+    .int(message)
+    .refine((count) => count === -1 || count >= least, message)
+    .nullish();
 };
 
 const stop = text.min(1, 'a text that is not empty');

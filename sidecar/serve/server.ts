@@ -203,7 +203,7 @@ export class ApiServer {
 
   /** Why a body that is well-formed is not answered. */
   #refusal({ model }: CommonBody): ApiError | undefined {
-    if (model !== null && model !== undefined && model !== this.#modelId) {
+    if (!isLeftOut(model) && model !== this.#modelId) {
       return {
         ...{ status: 400, param: 'model', code: 'model_not_found' },
         message: `There is no model ${JSON.stringify(model)}: model must be ${JSON.stringify(this.#modelId)}, or left out.`,
@@ -275,6 +275,9 @@ const unauthorised: ApiError = {
   message:
     'The token is missing or wrong. Send "Authorization: Bearer TOKEN" with the one that the server was started with.',
 };
+
+const isLeftOut = (text: string | null | undefined): boolean =>
+  text === null || text === undefined || text === '';
 
 /** Who is aborted and still listens is told that the server stops. */
 const errorOf = (error: unknown, signal: AbortSignal): ApiError =>

@@ -51,6 +51,10 @@ export function roomBehind(
   });
 }
 
+/** How many tokens are written at most; -1: as many as there is room for. */
+export const mostTokens = (asked: number, room: number): number =>
+  asked === -1 ? room : Math.min(asked, room);
+
 /** As for completions and conversations in an editor, where a request says nothing else. */
 export const samplingOf = (
   asked: {

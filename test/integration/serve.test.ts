@@ -1,13 +1,25 @@
-/** `sightline serve --openai` with the bundled model, asked over HTTP by a process of its own. */
+/** `sightline serve` with the bundled model, asked by processes of their own: over HTTP, and by an editor that knows little. */
 import assert from 'node:assert/strict';
 import { spawn, type ChildProcessWithoutNullStreams } from 'node:child_process';
 import { once } from 'node:events';
-import { writeFileSync } from 'node:fs';
+import { mkdtempSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
+import { uriOf } from '../../sidecar/context/workspace.ts';
+import { CacheStatsRequest } from '../../sidecar/protocol.ts';
 import { RemoteServer } from '../../sidecar/remote/server.ts';
 import { ask, bodyOf, dataOf, errorOf, token, type Answered } from '../unit/support/api.ts';
-import { bundle, cacheHome, root, runCommand, source } from './support.ts';
+import {
+  bundle,
+  cacheHome,
+  endOf,
+  root,
+  runCommand,
+  source,
+  startSidecar,
+  stopSidecar,
+  type Sidecar,
+} from './support.ts';
 
 const model = 'sightline-tiny-code-q8_0';
 const text = source(40);
@@ -163,7 +175,10 @@ describe('serve --openai', () => {
   it('stops to compute when the client has left, and answers the next', async () => {
     for (const [path, body] of [
       ['/completions', { prompt: text, max_tokens: 4000 }],
-      ['/chat/completions', { ...chatting('Write add100 to add110.'), max_tokens: 4000, temperature: 0 }],
+      [
+        '/chat/completions',
+        { ...chatting('Write add100 to add110.'), max_tokens: 4000, temperature: 0 },
+      ],
     ] as const) {
       const leaving = new AbortController();
       const response = await fetch(server.url + path, {
@@ -207,6 +222,65 @@ describe('serve --openai', () => {
     const outcome = await remote.value.complete({ ...asked, maxTokens: 12 }, () => false, signal);
     assert.ok(outcome.ok, JSON.stringify(outcome));
     assert.ok(outcome.value.text.length > 0 && (outcome.value.promptTokens ?? 0) > 500);
+  });
+});
+
+describe('serve --lsp', () => {
+  const start = (...options: string[]): Sidecar =>
+    startSidecar(bundle, ['serve', '--lsp', '--threads', '1', ...options]);
+  const unfinished = `${source(20)}\nexport function add20(value: number): number {\n  return `;
+
+  it('lists completions for a client that knows no others and sends no settings', async () => {
+    const folder = mkdtempSync(join(cacheHome, 'project-'));
+    writeFileSync(join(folder, '.sightlineignore'), 'hidden.ts\n');
+    const [uri, hidden] = ['app.ts', 'hidden.ts'].map((name) => uriOf(join(folder, name))) as [
+      string,
+      string,
+    ];
+    const sidecar = start();
+    const { client } = sidecar;
+    const folders = [{ uri: uriOf(folder), name: 'project' }];
+    const { capabilities } = await client.initialize(undefined, folders, {});
+    assert.ok(capabilities.completionProvider !== undefined);
+    await client.open(uri, unfinished);
+    await client.open(hidden, unfinished);
+    const place = endOf(unfinished);
+    const [item] = await client.list(uri, place);
+    assert.ok(item !== undefined && item.detail === 'Sightline');
+    assert.match(item.insertText ?? '', /\S/);
+    // The same as is shown in the text elsewhere.
+    const [inline] = await client.complete(uri, place);
+    assert.equal(item.insertText, inline?.insertText);
+    assert.deepEqual(await client.list(hidden, place), []);
+
+    // Typing what it says is answered without the model.
+    const asked = client.log.filter((line) => line.includes('tokens in sight')).length;
+    const first = item.insertText?.slice(0, 1) ?? '';
+    await client.insert(uri, 2, place, first);
+    const [rest] = await client.list(uri, { ...place, character: place.character + 1 });
+    assert.ok(rest?.insertText?.endsWith(item.insertText?.slice(1) ?? ''), rest?.insertText);
+    assert.equal(client.log.filter((line) => line.includes('tokens in sight')).length, asked);
+    assert.equal(await stopSidecar(sidecar), 0);
+    assert.equal(sidecar.stderr(), '');
+  });
+
+  it('takes settings from its command line, and those of the client before', async () => {
+    const sidecar = start('--cache', 'full', '--max-new-tokens', '3');
+    await sidecar.client.initialize({ sightline: { completion: { maxTokens: 2 } } });
+    await sidecar.client.open('file:///app.ts', unfinished);
+    await sidecar.client.complete('file:///app.ts', endOf(unfinished));
+    const stats = await sidecar.client.connection.sendRequest(CacheStatsRequest);
+    assert.equal(stats?.policy, 'full');
+    assert.match(sidecar.client.log.at(-1) ?? '', /, [012] decoded at/);
+    assert.equal(await stopSidecar(sidecar), 0);
+  });
+
+  it('ends with its editor', async () => {
+    const sidecar = start();
+    await sidecar.client.initialize(undefined, [], {});
+    sidecar.process.stdin.end();
+    assert.equal(await sidecar.ended, 1);
+    assert.match(sidecar.stderr(), /the client closed the connection/);
   });
 });
 

@@ -123,6 +123,9 @@ describe('the server for other tools', () => {
     assert.equal(again.usage?.prompt_tokens_details.cached_tokens, 16);
     assert.equal(native.requests.at(-1)?.maxTokens, 16);
     assert.equal(native.requests.at(-1)?.sampling.temperature, 0);
+    // As clients of llama-server have it.
+    await post('/completions', { model: '', prompt: 'abcd', max_tokens: -1 });
+    assert.equal(native.requests.at(-1)?.maxTokens, 4092);
   });
 
   it('fills in before a suffix, all of which is text', async () => {
@@ -284,7 +287,7 @@ describe('the server for other tools', () => {
       ['/completions', {}, 'prompt', /^prompt must be a text, or a list of one text\.$/],
       ['/completions', { prompt: ['a', 'b'] }, 'prompt', /list of one text/],
       ['/completions', { prompt: '' }, 'prompt', /must not be empty/],
-      ['/completions', { prompt: 'a', max_tokens: -1 }, 'max_tokens', /at least 0\.$/],
+      ['/completions', { prompt: 'a', max_tokens: -2 }, 'max_tokens', /at least 0, or -1/],
       ['/completions', { prompt: 'a', temperature: 'hot' }, 'temperature', /from 0 to 2\.$/],
       ['/completions', { prompt: 'a', top_p: 2 }, 'top_p', /from 0 to 1\.$/],
       ['/completions', { prompt: 'a', stop: [''] }, 'stop.0', /not empty/],
