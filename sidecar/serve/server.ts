@@ -59,7 +59,7 @@ export class ApiServer {
   readonly #routes: Readonly<Record<string, readonly [method: string, route: Route]>>;
   readonly #shared: Shared;
   readonly #server: Server;
-  /** Of the requests that run or wait. */
+  /** Of the requests that arrive, wait or run. */
   readonly #aborts = new Set<AbortController>();
   readonly #answering = new Set<Promise<void>>();
   #isClosing = false;
@@ -174,19 +174,22 @@ export class ApiServer {
     response: ServerResponse,
     { schema, format, prepare }: Endpoint<Body>,
   ): Promise<string> {
-    const sent = await readJson(request);
-    if (!sent.ok) return refuse(response, sent.error);
-    const parsed = schema.safeParse(sent.value);
-    if (!parsed.success) return refuse(response, wrongBody(parsed.error));
-    const body = parsed.data;
-    const refusal = this.#refusal(body);
-    if (refusal !== undefined) return refuse(response, refusal);
     const abort = new AbortController();
-    this.#aborts.add(abort);
-    response.once('close', () => {
-      abort.abort();
+    abort.signal.addEventListener('abort', () => {
+      if (!request.complete) request.destroy();
     });
+    response.once('close', () => {
+      if (!response.writableFinished) abort.abort();
+    });
+    this.#aborts.add(abort);
     try {
+      const sent = await readJson(request);
+      if (!sent.ok) return refuse(response, sent.error);
+      const parsed = schema.safeParse(sent.value);
+      if (!parsed.success) return refuse(response, wrongBody(parsed.error));
+      const body = parsed.data;
+      const refusal = this.#refusal(body);
+      if (refusal !== undefined) return refuse(response, refusal);
       const work = await prepare(this.#shared, body);
       if (!work.ok) return refuse(response, work.error);
       const written = await (body.stream === true
@@ -211,7 +214,7 @@ export class ApiServer {
     }
     if (this.#isClosing) return stopping;
     const { mostRequests = most.requests } = this.#options;
-    if (this.#aborts.size < mostRequests) return undefined;
+    if (this.#aborts.size <= mostRequests) return undefined;
     return {
       ...{ status: 503, code: 'queue_full', headers: { 'retry-after': '1' } },
       message: `${mostRequests} requests are waiting already. Try again later.`,

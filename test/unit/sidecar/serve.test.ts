@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { request } from 'node:http';
+import { connect } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { after, describe, it } from 'node:test';
 import { RemoteServer } from '../../../sidecar/remote/server.ts';
@@ -515,7 +517,19 @@ describe('the server for other tools', () => {
     const whole = post('/completions', { prompt: 'a' });
     const streamed = post('/completions', { prompt: 'b', stream: true });
     await until(() => native.requests.length === 2 && native.marked.includes('b'));
+    // One whose body never ends.
+    const { port } = new URL(server.url);
+    const arriving = connect(Number(port), '127.0.0.1');
+    arriving.on('error', () => undefined);
+    const dropped = once(arriving, 'close');
+    arriving.write(
+      `POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer ${token}\r\n` +
+        'Content-Type: application/json\r\nContent-Length: 99\r\nExpect: 100-continue\r\n\r\n{',
+    );
+    // It has been let in.
+    await once(arriving, 'data');
     await server.close();
+    await dropped;
     assert.equal((await whole).status, 503);
     assert.match((await whole).text, /The server is being stopped\./);
     assert.match((await streamed).text, /data: \{"error":.*"stopping"/);
