@@ -47,9 +47,7 @@ async function nodeTests(folder, flags = []) {
   if (files.length === 0) return result(0, [`no *.test.ts in test/${folder}`]);
   const counts = await countsFile(folder);
   const { code } = await attempt(process.execPath, [
-    ...['--import', 'tsx', '--test', `--test-timeout=${hangMs}`],
-    // Most files keep one thread busy, and Node would leave a core idle.
-    ...[`--test-concurrency=${availableParallelism()}`, ...flags],
+    ...['--import', 'tsx', '--test', `--test-timeout=${hangMs}`, ...flags],
     ...['--test-reporter', 'spec', '--test-reporter-destination', 'stdout'],
     ...['--test-reporter', at('scripts/lib/count-reporter.mjs')],
     ...['--test-reporter-destination', counts],
