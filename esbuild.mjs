@@ -73,7 +73,21 @@ async function bundlePages() {
   ]);
 }
 
-/** Bundles the extension, its pages and the sidecar into dist/, with the grammars. Rejects when any of it does not build. */
+/** A program of Node's, in one file. */
+const bundleProgram = (entry, outfile) =>
+  build({
+    ...common,
+    entryPoints: [entry],
+    outfile,
+    format: 'esm',
+    external: ['*.node'],
+    // The language server library is CommonJS and requires Node's own modules.
+    banner: {
+      js: "import { createRequire as createBundleRequire } from 'node:module'; const require = createBundleRequire(import.meta.url);",
+    },
+  });
+
+/** Bundles the extension, its pages, the sidecar and the command line into dist/, with the grammars. Rejects when any of it does not build. */
 export async function bundle() {
   await Promise.all([
     copyGrammars(),
@@ -85,17 +99,8 @@ export async function bundle() {
       format: 'cjs',
       external: ['vscode'],
     }),
-    build({
-      ...common,
-      entryPoints: ['sidecar/main.ts'],
-      outfile: 'dist/sidecar.mjs',
-      format: 'esm',
-      external: ['*.node'],
-      // The language server library is CommonJS and requires Node's own modules.
-      banner: {
-        js: "import { createRequire as createBundleRequire } from 'node:module'; const require = createBundleRequire(import.meta.url);",
-      },
-    }),
+    bundleProgram('sidecar/main.ts', 'dist/sidecar.mjs'),
+    bundleProgram('sidecar/cli/main.ts', 'dist/sightline.mjs'),
   ]);
 }
 

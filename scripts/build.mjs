@@ -140,7 +140,7 @@ async function bundle() {
   const files = ['extension', 'sidecar', 'esbuild.mjs', 'package-lock.json'].map((name) =>
     at(name),
   );
-  const names = ['extension.cjs', 'sidecar.mjs', 'grammars', 'webview'];
+  const names = ['extension.cjs', 'sidecar.mjs', 'sightline.mjs', 'grammars', 'webview'];
   const outputs = names.map((name) => at('dist', name));
   await once('bundles', { files, outputs }, async () => {
     heading('bundles');

@@ -75,10 +75,14 @@ async function completeInTerminal(args) {
   await build();
   // The sidecar ends by itself at Ctrl-C; this process waits for that.
   process.on('SIGINT', () => {});
-  const { code } = await attempt(process.execPath, [at('dist/sidecar.mjs'), 'complete', ...args], {
-    // Paths are meant from where npm was called.
-    cwd: process.env.INIT_CWD ?? process.cwd(),
-  });
+  const { code } = await attempt(
+    process.execPath,
+    [at('dist/sightline.mjs'), 'complete', ...args],
+    {
+      // Paths are meant from where npm was called.
+      cwd: process.env.INIT_CWD ?? process.cwd(),
+    },
+  );
   process.exitCode = code;
 }
 

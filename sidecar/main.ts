@@ -1,21 +1,11 @@
-#!/usr/bin/env node
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
-import { extensionRoot } from './engine/load.ts';
-import { serveStdio } from './stdio.ts';
+/** What an editor starts: `--stdio`. The command line is a program of its own (cli/main.ts), which no editor has to wait for. */
+import { exitCodes } from './exit.ts';
+import { serveStdio, writeLine } from './stdio.ts';
+import { version } from './version.ts';
 
-function version(): string {
-  const manifest: unknown = JSON.parse(readFileSync(join(extensionRoot(), 'package.json'), 'utf8'));
-  return typeof manifest === 'object' && manifest !== null && 'version' in manifest
-    ? String(manifest.version)
-    : 'unknown';
-}
-
-const args = process.argv.slice(2);
-if (args[0] === '--stdio') {
+if (process.argv[2] === '--stdio') {
   serveStdio(version());
 } else {
-  // An editor is not to wait for what only the command line needs.
-  const { runCommandLine } = await import('./cli/program.ts');
-  await runCommandLine(args, version());
+  writeLine('usage: sidecar --stdio; everything else is done by sightline, beside it');
+  process.exitCode = exitCodes.usage;
 }

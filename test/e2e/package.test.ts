@@ -11,6 +11,7 @@ const folder = join(root, 'build', 'package', `${process.platform}-${process.arc
 const expected: readonly RegExp[] = [
   /^(?:package(?:\.nls)?\.json|README\.md|LICENSE|CHANGELOG\.md)$/,
   /^dist\/(?:extension\.cjs|sidecar\.mjs|web-tree-sitter\.wasm)$/,
+  /^dist\/sightline\.mjs$/,
   /^dist\/grammars\/(?:LICENSE|tree-sitter-[\w-]+\.wasm)$/,
   /^dist\/native\/sightline\.node$/,
   /^dist\/native\/lib[\w.-]+\.so$/,

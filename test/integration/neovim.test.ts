@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { after, describe, it } from 'node:test';
 import { promisify } from 'node:util';
-import { bundle, cacheHome, root, source } from './support.ts';
+import { cacheHome, commandLine, root, source } from './support.ts';
 
 const run = promisify(execFile);
 const isThere = spawnSync('nvim', ['--version']).status === 0;
@@ -31,7 +31,7 @@ local capabilities = vim.lsp.protocol.make_client_capabilities()
 capabilities.textDocument.inlineCompletion = nil
 local config = {
   name = 'sightline',
-  cmd = { 'sh', '-c', '"$@"; echo $? > "$0"', '${ended}', '${process.execPath}', '${bundle}', 'serve', '--lsp', '--threads', '1', '--max-new-tokens', '24' },
+  cmd = { 'sh', '-c', '"$@"; echo $? > "$0"', '${ended}', '${process.execPath}', '${commandLine}', 'serve', '--lsp', '--threads', '1', '--max-new-tokens', '24' },
   capabilities = capabilities,
   -- Older and newer versions wait so long for its end.
   flags = { exit_timeout = 60000 },

@@ -10,7 +10,7 @@ import { CacheStatsRequest } from '../../sidecar/protocol.ts';
 import { RemoteServer } from '../../sidecar/remote/server.ts';
 import { ask, bodyOf, dataOf, errorOf, token, type Answered } from '../unit/support/api.ts';
 import {
-  bundle,
+  commandLine,
   cacheHome,
   endOf,
   root,
@@ -44,7 +44,7 @@ async function serve(
 ): Promise<Server> {
   const child = spawn(
     process.execPath,
-    [bundle, 'serve', '--openai', '0', '--threads', '1', ...options],
+    [commandLine, 'serve', '--openai', '0', '--threads', '1', ...options],
     { cwd: root, env: { ...process.env, XDG_CACHE_HOME: cacheHome, ...env } },
   );
   started.push(child);
@@ -227,7 +227,7 @@ describe('serve --openai', () => {
 
 describe('serve --lsp', () => {
   const start = (...options: string[]): Sidecar =>
-    startSidecar(bundle, ['serve', '--lsp', '--threads', '1', ...options]);
+    startSidecar(commandLine, ['serve', '--lsp', '--threads', '1', ...options]);
   const unfinished = `${source(20)}\nexport function add20(value: number): number {\n  return `;
 
   it('lists completions for a client that knows no others and sends no settings', async () => {

@@ -7,9 +7,10 @@ import { LspClient } from '../unit/support/lspClient.ts';
 
 export const root = join(import.meta.dirname, '..', '..');
 export const bundle = join(root, 'dist', 'sidecar.mjs');
+export const commandLine = join(root, 'dist', 'sightline.mjs');
 export const bundledModel = join(root, 'media', 'models', 'sightline-tiny-code-q8_0.gguf');
 
-for (const path of [bundle, join(root, 'dist', 'native', 'sightline.node')]) {
+for (const path of [bundle, commandLine, join(root, 'dist', 'native', 'sightline.node')]) {
   if (!existsSync(path)) throw new Error(`${path} is missing; run "npm run build" first`);
 }
 
@@ -71,13 +72,13 @@ export interface Run {
   readonly stderr: string;
 }
 
-/** Runs the sidecar's command line; `onStart` gets the process once it has written to stderr. */
+/** Runs the command line; `onStart` gets the process once it has written to stderr. */
 export async function runCommand(
   args: readonly string[],
   onStart: (child: ChildProcessWithoutNullStreams) => void = () => undefined,
   moreEnv: NodeJS.ProcessEnv = {},
 ): Promise<Run> {
-  const child = spawn(process.execPath, [bundle, ...args], {
+  const child = spawn(process.execPath, [commandLine, ...args], {
     cwd: root,
     env: { ...env, ...moreEnv },
   });
