@@ -78,16 +78,16 @@ export default tseslint.config(
     }),
   },
   {
-    files: ['sidecar/{download,models,quality,remote}/**/*.ts'],
+    files: ['sidecar/{download,evaluation,fit,models,quality,remote}/**/*.ts'],
     rules: forbid(noVscode, noExtension, {
-      regex: '(^|/)serve/',
-      message: 'What is served does not know how.',
+      regex: '(^|/)(?:serve|cli)/',
+      message: 'What is served or said does not know how.',
     }),
   },
   {
     files: ['sidecar/{engine,context,gpu,syntax}/**/*.ts'],
     rules: forbid(noVscode, noExtension, {
-      regex: '(^|/)(?:completion|chat|serve)/',
+      regex: '(^|/)(?:completion|chat|serve|evaluation|fit|cli)/',
       message:
         'Completions and answers are made of the context and by the engine: neither knows of them.',
     }),
@@ -95,7 +95,7 @@ export default tseslint.config(
   {
     files: ['sidecar/{chat,completion}/**/*.ts'],
     rules: forbid(noVscode, noExtension, {
-      regex: '\\.\\./(?:chat|completion|serve)/',
+      regex: '\\.\\./(?:chat|completion|serve|evaluation|fit|cli)/',
       message:
         'Conversations and completions share the context and the engine, and know nothing of each other, nor of who serves them.',
     }),
@@ -103,14 +103,14 @@ export default tseslint.config(
   {
     files: ['sidecar/engine/**/*.ts'],
     rules: forbid(noVscode, noExtension, {
-      regex: '(^|/)(?:completion|chat|context|serve)/',
+      regex: '(^|/)(?:completion|chat|context|serve|evaluation|fit|cli)/',
       message: 'The engine knows tokens, not what they are of.',
     }),
   },
   {
     files: ['sidecar/syntax/**/*.ts'],
     rules: forbid(noVscode, noExtension, {
-      regex: '(^|/)(?:completion|chat|context|engine|serve)/',
+      regex: '(^|/)(?:completion|chat|context|engine|serve|evaluation|fit|cli)/',
       message: 'The syntax of a text knows neither models nor what is asked of them.',
     }),
   },

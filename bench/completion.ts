@@ -13,7 +13,7 @@ import { Tokenizer } from '../sidecar/engine/tokenizer.ts';
 import { joinTokens } from '../sidecar/engine/tokens.ts';
 import { Grammars } from '../sidecar/syntax/parser.ts';
 import { bundledModel } from '../test/fixtures/models/generate.ts';
-import { logProbability } from './divergence.ts';
+import { lossBehind } from '../sidecar/evaluation/logits.ts';
 import { loadEngine, ours } from './engine.ts';
 import { progress, rowOf, runBenchmark, type Options, type Row } from './harness.ts';
 import type { CorpusFile } from '../sidecar/evaluation/corpus.ts';
@@ -132,19 +132,8 @@ async function lossOf(
   const stopTokens = Int32Array.from(markersOf(info.fim));
   await native.complete({ tokens, maxTokens: 0, sampling: greedy, stopTokens }, () => undefined)
     .result;
-  const held = await native.truncate(tokens.length - 1);
-  const rest = Int32Array.from([...tokens.subarray(held), ...missing]);
-  const logits = await native.evaluate(rest, 'all').result;
-  const first = tokens.length - 1 - held;
-  let sum = 0;
-  for (const [index, token] of missing.entries()) {
-    const row = logits.subarray(
-      (first + index) * info.vocabulary,
-      (first + index + 1) * info.vocabulary,
-    );
-    sum -= logProbability(row, token);
-  }
-  return sum / missing.length;
+  const { loss } = await lossBehind(native, tokens, missing, never);
+  return loss / missing.length;
 }
 
 async function* measure(options: Options): AsyncGenerator<Row> {

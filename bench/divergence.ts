@@ -1,4 +1,5 @@
 /** How far one model's predictions are from another's, position by position. */
+import { logSumExp } from '../sidecar/evaluation/logits.ts';
 import { quantile } from '../sidecar/evaluation/statistics.ts';
 
 export interface Divergence {
@@ -11,10 +12,6 @@ export interface Divergence {
   /** Share of positions where both find the same token the likeliest. */
   readonly sameTop: number;
 }
-
-/** Of a token, in nats, by one row of logits. */
-export const logProbability = (logits: Float32Array, token: number): number =>
-  (logits[token] ?? Number.NaN) - logSumExp(logits)[0];
 
 /** Two models' predictions of the same positions, taken in piece by piece; no logits are kept. */
 export class Predictions {
@@ -90,17 +87,6 @@ export function divergence(
   const predictions = new Predictions(vocabulary);
   predictions.add(reference, other);
   return predictions.divergence();
-}
-
-/** Logarithm of the sum of exponentials, and the index of the largest logit. */
-function logSumExp(logits: Float32Array): [number, number] {
-  let top = 0;
-  for (let token = 1; token < logits.length; token++)
-    if ((logits[token] ?? Number.NaN) > (logits[top] ?? Number.NaN)) top = token;
-  const max = logits[top] ?? Number.NaN;
-  let sum = 0;
-  for (const logit of logits) sum += Math.exp(logit - max);
-  return [max + Math.log(sum), top];
 }
 
 export function describeDivergence(value: Divergence): string {

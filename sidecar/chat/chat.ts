@@ -3,6 +3,7 @@ import type { ContextKeeper } from '../context/keeper.ts';
 import type { ContextSources } from '../context/sources.ts';
 import type { SourceFile } from '../context/settle.ts';
 import type { Folder } from '../context/workspace.ts';
+import { sampled } from '../engine/sampling.ts';
 import type { CompleteEvent } from '../engine/addon.ts';
 import type { LoadedModel } from '../engine/engine.ts';
 import { failureOf, isCancellation, type Failure } from '../engine/failure.ts';
@@ -56,7 +57,7 @@ export async function chat(
   if (!prompt.ok) return prompt;
 
   let firstTokenSeconds: number | undefined;
-  const sampling = { temperature, topK: 40, topP: 0.95, minP: 0.05, seed: randomInt(2 ** 31) };
+  const sampling = sampled(temperature, randomInt(2 ** 31));
   const written = await writeAnswer(model, prompt.value, sampling, turns, signal, (event) => {
     if (event.kind === 'text') firstTokenSeconds ??= (performance.now() - started) / 1000;
     onEvent(event);

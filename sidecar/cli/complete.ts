@@ -10,14 +10,7 @@ import { fail, succeed, type Result } from '../result.ts';
 import { cacheStats, completionStats } from '../stats.ts';
 import { Grammars } from '../syntax/parser.ts';
 import { withModel } from './model.ts';
-import {
-  addCacheOptions,
-  addDeviceOptions,
-  addModelOptions,
-  settingsOf,
-  wrongUsage,
-  type SettingOptions,
-} from './options.ts';
+import { addSettingOptions, settingsOf, wrongUsage, type SettingOptions } from './options.ts';
 import { say } from './output.ts';
 import { formatReport, reportOf } from './report.ts';
 import { parseTarget, type Target } from './target.ts';
@@ -32,10 +25,7 @@ export function completeCommand(): Command {
       'Complete a file at the end of LINE, or before COLUMN (both count from 1), with the whole file as context.',
     )
     .argument('<file:line[:column]>', 'where to complete');
-  addModelOptions(command);
-  addCacheOptions(command);
-  addDeviceOptions(command);
-  return command
+  return addSettingOptions(command)
     .option('--max-new-tokens <count>', 'most tokens to generate (64)')
     .option('--json', 'print the report as JSON, with the completion in it')
     .addHelpText(

@@ -19,10 +19,12 @@ import { reference, strategiesOf, usualStrategies, type Edges } from '../evaluat
 import { exitCodes } from '../exit.ts';
 import { fail, succeed, type Result } from '../result.ts';
 import { Grammars } from '../syntax/parser.ts';
-import { writeWhole, writingFailed } from './files.ts';
+import { writeWhole } from '../wholeFile.ts';
+import { writingFailed } from './files.ts';
 import { withModel } from './model.ts';
 import { addDeviceOptions, settingsOf, wrongUsage, type SettingOptions } from './options.ts';
-import { count, say } from './output.ts';
+import { count } from '../figures.ts';
+import { say } from './output.ts';
 
 interface Options extends SettingOptions {
   readonly corpus: readonly string[];

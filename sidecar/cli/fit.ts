@@ -14,7 +14,8 @@ import type { SightlineSettings } from '../protocol.ts';
 import { fail, succeed, type Result } from '../result.ts';
 import { formatFit, type FitReport, type PlaceReport } from './fitReport.ts';
 import { addCacheOptions, settingsOf, wrongUsage, type SettingOptions } from './options.ts';
-import { count, say } from './output.ts';
+import { count } from '../figures.ts';
+import { say } from './output.ts';
 import { parseSize } from './size.ts';
 
 interface OwnOptions {

@@ -4,7 +4,7 @@ import type { CacheFit, Place } from '../fit/room.ts';
 import type { Candidate } from '../fit/source.ts';
 import { roomIn } from '../models/fit.ts';
 import type { LayerShape } from '../models/header.ts';
-import { bytes, change, count, percent } from './output.ts';
+import { bytes, change, count, percent } from '../figures.ts';
 
 /** Where a model is to run, and whether that is known to be possible. */
 export interface PlaceReport extends Place {

@@ -4,6 +4,7 @@ import { startOf } from '../context/head.ts';
 import type { CompleteResult, Sampling } from '../engine/addon.ts';
 import { runJob } from '../engine/job.ts';
 import { bundledModelPath } from '../engine/load.ts';
+import { sampled } from '../engine/sampling.ts';
 import { joinTokens } from '../engine/tokens.ts';
 import { engineOptionsOf } from '../engineOptions.ts';
 import { exitCodes } from '../exit.ts';
@@ -11,16 +12,12 @@ import { succeed } from '../result.ts';
 import { cacheStats, rate } from '../stats.ts';
 import { memoryLines, memoryOf, type MemoryReport } from './memory.ts';
 import { withModel } from './model.ts';
-import {
-  addCacheOptions,
-  addDeviceOptions,
-  addModelOptions,
-  settingsOf,
-  wrongUsage,
-  type SettingOptions,
-} from './options.ts';
-import { count, say, speed } from './output.ts';
+import { addSettingOptions, settingsOf, wrongUsage, type SettingOptions } from './options.ts';
+import { count, speed } from '../figures.ts';
+import { say } from './output.ts';
 import { readText } from './text.ts';
+
+const usual = sampled(0, 0);
 
 interface OwnOptions {
   readonly prompt: string;
@@ -57,15 +54,20 @@ export function generateCommand(): Command {
   const command = new Command('generate')
     .description('Continue a text, token by token as it comes, and say what the cache took.')
     .requiredOption('--prompt <text>', 'the text, or @FILE: what a file says');
-  addModelOptions(command);
-  addCacheOptions(command);
-  addDeviceOptions(command);
-  return command
+  return addSettingOptions(command)
     .option('--max-new-tokens <count>', 'most tokens to generate (64)')
     .option('--temperature <number>', '0: always the likeliest token', '0')
-    .option('--top-k <count>', 'of the likeliest tokens only so many; 0: all', '40')
-    .option('--top-p <share>', 'of the likeliest tokens those that make up this share', '0.95')
-    .option('--min-p <share>', 'no token less likely than this share of the likeliest', '0.05')
+    .option('--top-k <count>', 'of the likeliest tokens only so many; 0: all', String(usual.topK))
+    .option(
+      '--top-p <share>',
+      'of the likeliest tokens those that make up this share',
+      String(usual.topP),
+    )
+    .option(
+      '--min-p <share>',
+      'no token less likely than this share of the likeliest',
+      String(usual.minP),
+    )
     .option('--seed <number>', 'the same seed gives the same text', '0')
     .option('--json', 'print text and figures as JSON instead')
     .addHelpText(

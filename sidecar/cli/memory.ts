@@ -1,5 +1,5 @@
 import type { CacheCheck, CacheStats } from '../protocol.ts';
-import { bytes, count, short } from './output.ts';
+import { bytes, count, short } from '../figures.ts';
 
 /** What the cache holds, and what it lost. */
 export interface MemoryReport {

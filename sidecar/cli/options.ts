@@ -24,7 +24,7 @@ export interface SettingOptions {
 
 const devices: Readonly<Record<string, string>> = { auto: 'auto', cpu: 'off', cuda: 'required' };
 
-export const addModelOptions = (command: Command): Command =>
+const addModelOptions = (command: Command): Command =>
   command
     .option('--model <file>', 'GGUF model; the bundled one by default')
     .option('--context <tokens>', 'length of the context; 0: as the model was trained (0)');
@@ -57,6 +57,10 @@ export const addDeviceOptions = (command: Command): Command =>
     )
     .option('--cuda-path <folder>', "where CUDA's libraries are, if in no usual place")
     .option('--threads <count>', 'CPU threads; 0: all physical cores but one (0)');
+
+/** All of them but `maxNewTokens`, for commands that run the model as an editor would. */
+export const addSettingOptions = (command: Command): Command =>
+  addDeviceOptions(addCacheOptions(addModelOptions(command)));
 
 /** What the settings are called on the command line. */
 const optionNames: Readonly<Record<string, string>> = {

@@ -3,7 +3,7 @@ import type { ModelInfo } from '../engine/addon.ts';
 import type { CacheStats } from '../protocol.ts';
 import { rate } from '../stats.ts';
 import { memoryLines, memoryOf, type MemoryReport } from './memory.ts';
-import { count, speed } from './output.ts';
+import { count, speed } from '../figures.ts';
 import type { Target } from './target.ts';
 
 /** What one headless completion did; `--json` prints it as it is. Seconds, tokens and bytes. */

@@ -7,14 +7,7 @@ import { succeed } from '../result.ts';
 import { ApiServer } from '../serve/server.ts';
 import { serveStdio } from '../stdio.ts';
 import { withModel } from './model.ts';
-import {
-  addCacheOptions,
-  addDeviceOptions,
-  addModelOptions,
-  settingsOf,
-  wrongUsage,
-  type SettingOptions,
-} from './options.ts';
+import { addSettingOptions, settingsOf, wrongUsage, type SettingOptions } from './options.ts';
 import { say } from './output.ts';
 import { readText } from './text.ts';
 
@@ -37,10 +30,7 @@ export function serveCommand(version: string): Command {
       '--token-file <file>',
       'with --openai: what clients have to know; else SIGHTLINE_TOKEN, else a new one that is printed',
     );
-  addModelOptions(command);
-  addCacheOptions(command);
-  addDeviceOptions(command);
-  return command
+  return addSettingOptions(command)
     .option('--max-new-tokens <count>', 'with --lsp: the longest completion (64)')
     .addHelpText(
       'after',

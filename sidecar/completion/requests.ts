@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Sampling } from '../engine/addon.ts';
 import { cancelled, type Failure } from '../engine/failure.ts';
-import { greedy } from '../engine/sampling.ts';
+import { greedy, sampled } from '../engine/sampling.ts';
 import { fail, succeed, type Result } from '../result.ts';
 import type { Completion, CompletionRequest } from './complete.ts';
 import { OfferedCompletions } from './offered.ts';
@@ -18,13 +18,7 @@ const patienceMs = 1000;
 const lookMs = 250;
 
 /** The candidates beside the likeliest one when a user asks for completions. */
-const others: readonly Sampling[] = [1, 2].map((seed) => ({
-  temperature: 0.8,
-  topK: 40,
-  topP: 0.95,
-  minP: 0.05,
-  seed,
-}));
+const others: readonly Sampling[] = [1, 2].map((seed) => sampled(0.8, seed));
 
 /** What is offered; `completion`: what the model did for it, where it was asked. */
 export interface Offer extends Rest {

@@ -1,7 +1,8 @@
-import { createHash, randomUUID } from 'node:crypto';
-import { mkdir, readdir, readFile, rename, rm, stat, utimes, writeFile } from 'node:fs/promises';
+import { createHash } from 'node:crypto';
+import { mkdir, readdir, readFile, rm, stat, utimes } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
+import { writeWhole } from '../wholeFile.ts';
 
 /** What all snapshots together may take on disk. */
 const mostBytesOnDisk = 2 * 2 ** 30;
@@ -115,12 +116,9 @@ export class SnapshotFiles {
 
   async #publish(name: string, text: string, session: string): Promise<void> {
     const index = this.#indexOf(name);
-    const temporary = `${index}.${randomUUID()}`;
     try {
-      await writeFile(temporary, text, { mode: 0o600 });
-      await rename(temporary, index);
+      await writeWhole(index, text, { mode: 0o600 });
     } catch (error) {
-      await erase(temporary);
       await erase(session);
       throw error;
     }

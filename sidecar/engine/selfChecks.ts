@@ -1,7 +1,7 @@
-import { randomUUID } from 'node:crypto';
-import { mkdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { z } from 'zod';
+import { writeWhole } from '../wholeFile.ts';
 import type { CacheCheck } from '../protocol.ts';
 import type { CacheOptions } from './addon.ts';
 
@@ -68,13 +68,11 @@ export class SelfChecks {
     if (key === undefined) return;
     const others = Object.entries(await this.#read()).filter(([other]) => other !== key);
     const kept = Object.fromEntries([...others.slice(1 - mostChecks), [key, check]]);
-    const temporary = `${this.#file}.${randomUUID()}`;
     try {
       await mkdir(dirname(this.#file), { recursive: true });
-      await writeFile(temporary, JSON.stringify(kept, null, 2));
-      await rename(temporary, this.#file);
+      await writeWhole(this.#file, JSON.stringify(kept, null, 2));
     } catch {
-      await rm(temporary, { force: true }).catch(() => undefined);
+      // It is checked anew the next time.
     }
   }
 

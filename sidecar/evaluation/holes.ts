@@ -1,4 +1,5 @@
 /** Places in files from which something was taken, for the model to write it anew. */
+import { basename } from 'node:path';
 import { complete, type Completion } from '../completion/complete.ts';
 import { settle } from '../context/settle.ts';
 import { StableContext, type StablePrefix } from '../context/stable.ts';
@@ -7,7 +8,6 @@ import type { Failure } from '../engine/failure.ts';
 import type { Result } from '../result.ts';
 import { indentationOf } from '../syntax/lines.ts';
 import type { Grammars } from '../syntax/parser.ts';
-import { basename } from 'node:path';
 import type { CorpusFile } from './corpus.ts';
 import { shuffled } from './random.ts';
 

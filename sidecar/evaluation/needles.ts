@@ -3,6 +3,7 @@ import type { LoadedModel } from '../engine/engine.ts';
 import { runJob } from '../engine/job.ts';
 import { greedy } from '../engine/sampling.ts';
 import { joinTokens } from '../engine/tokens.ts';
+import { lossBehind } from './logits.ts';
 import { shuffled, uniformStream } from './random.ts';
 import type { NeedlesResult } from './results.ts';
 import { sequences } from './sequences.ts';
@@ -102,8 +103,10 @@ export async function measureNeedles(
       );
       await runJob(prefill, signal);
       const answers: { loss: number; exact: boolean }[] = [];
-      for (const candidate of candidates)
-        answers.push(await answerOf(native, prompt, candidate, signal));
+      for (const candidate of candidates) {
+        const answer = await native.tokenize(` ${candidate};`, false);
+        answers.push(await lossBehind(native, prompt, answer, signal));
+      }
       const [right, ...wrong] = answers;
       if (right === undefined) continue;
       const { loss, exact } = right;
@@ -112,31 +115,6 @@ export async function measureNeedles(
   }
   found.sort((a, b) => a.depth - b.depth);
   return { task: 'needles', cache: strategy.name, context, needles: count, round, found };
-}
-
-/** How far the model is from writing a value behind the prompt, in nats, and whether it would. */
-async function answerOf(
-  native: LoadedModel['native'],
-  prompt: Int32Array,
-  value: string,
-  signal: AbortSignal,
-): Promise<{ loss: number; exact: boolean }> {
-  const { vocabulary } = native.info;
-  const answer = await native.tokenize(` ${value};`, false);
-  const held = await native.truncate(prompt.length - 1);
-  const tokens = joinTokens([prompt.slice(held), answer]);
-  const logits = await runJob(native.evaluate(tokens, 'all', sequences.measured), signal);
-  const first = prompt.length - 1 - held;
-  let loss = 0;
-  let exact = true;
-  for (const [index, token] of answer.entries()) {
-    const row = logits.subarray((first + index) * vocabulary, (first + index + 1) * vocabulary);
-    const most = row.reduce((a, b) => Math.max(a, b), -Infinity);
-    const own = row[token] ?? Number.NaN;
-    loss += most + Math.log(row.reduce((all, logit) => all + Math.exp(logit - most), 0)) - own;
-    exact &&= own === most;
-  }
-  return { loss, exact };
 }
 
 /** The filler's text with a line for every needle, cut to leave room for them and a question. */

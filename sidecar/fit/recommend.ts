@@ -1,4 +1,4 @@
-import { bytes, change, count, percent, short } from '../cli/output.ts';
+import { bytes, change, count, percent, short } from '../figures.ts';
 import { memoryWithRoom, roomIn } from '../models/fit.ts';
 import type { Keeper } from './caches.ts';
 import { measuredSpeed, qualitySource } from './quality.ts';

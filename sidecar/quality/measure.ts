@@ -4,6 +4,7 @@ import { runJob } from '../engine/job.ts';
 import { sequences } from '../engine/sequences.ts';
 import type { Turns } from '../engine/turns.ts';
 import type { CacheQuality } from '../protocol.ts';
+import { sum } from '../evaluation/statistics.ts';
 import { startOf } from '../context/head.ts';
 import { joinTokens } from '../engine/tokens.ts';
 
@@ -41,8 +42,8 @@ export async function measureCache(
         runJob(native.compare(given, next, measured, reference), signal),
       );
       divergences.push(...compared.divergences);
-      sums.loss += total(compared.losses);
-      sums.reference += total(compared.referenceLosses);
+      sums.loss += sum(compared.losses);
+      sums.reference += sum(compared.referenceLosses);
       sums.sameTop += compared.sameTop;
       const stats = native.stats();
       if (stats.sequences.at(-1)?.sequence === measured)
@@ -61,15 +62,9 @@ export async function measureCache(
     tokens: count,
     perplexity: Math.exp(sums.loss / count),
     fp16Perplexity: Math.exp(sums.reference / count),
-    divergence: total(sorted) / count,
+    divergence: sum(sorted) / count,
     divergence99: sorted[Math.floor(0.99 * (count - 1))] ?? 0,
     sameTop: sums.sameTop / count,
     ...cache,
   };
 }
-
-const total = (values: Iterable<number>): number => {
-  let sum = 0;
-  for (const value of values) sum += value;
-  return sum;
-};

@@ -2,6 +2,7 @@ import { randomInt } from 'node:crypto';
 import type { ModelInfo, Sampling } from '../engine/addon.ts';
 import type { LoadedModel } from '../engine/engine.ts';
 import type { Line } from '../engine/line.ts';
+import { sampled } from '../engine/sampling.ts';
 import type { Turns } from '../engine/turns.ts';
 import type { ToolCall } from '../protocol.ts';
 import { fail, succeed, type Result } from '../result.ts';
@@ -63,13 +64,12 @@ export const samplingOf = (
     readonly seed?: number | null | undefined;
   },
   temperature: number,
-): Sampling => ({
-  temperature: asked.temperature ?? temperature,
-  topK: 40,
-  topP: asked.top_p ?? 0.95,
-  minP: 0.05,
-  seed: asked.seed === null || asked.seed === undefined ? randomInt(seeds) : seedOf(asked.seed),
-});
+): Sampling => {
+  const seed =
+    asked.seed === null || asked.seed === undefined ? randomInt(seeds) : seedOf(asked.seed);
+  const usual = sampled(asked.temperature ?? temperature, seed);
+  return { ...usual, topP: asked.top_p ?? usual.topP };
+};
 
 const seeds = 2 ** 31;
 

@@ -3,9 +3,7 @@ import { resolve } from 'node:path';
 import { describe, it } from 'node:test';
 import { Command, CommanderError } from 'commander';
 import {
-  addCacheOptions,
-  addDeviceOptions,
-  addModelOptions,
+  addSettingOptions,
   settingsOf,
   type SettingOptions,
 } from '../../../sidecar/cli/options.ts';
@@ -23,10 +21,11 @@ function settingsFor(...args: string[]): SightlineSettings | string {
       said = text.trim();
     },
   });
-  for (const add of [addModelOptions, addCacheOptions, addDeviceOptions]) add(command);
-  command.option('--max-new-tokens <count>').action((options: SettingOptions) => {
-    settings = settingsOf(command, options);
-  });
+  addSettingOptions(command)
+    .option('--max-new-tokens <count>')
+    .action((options: SettingOptions) => {
+      settings = settingsOf(command, options);
+    });
   try {
     command.parse(args, { from: 'user' });
   } catch (error) {
