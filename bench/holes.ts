@@ -26,7 +26,7 @@ const packages = [
   ['vscode-languageclient', 'lib/common'],
   // The version that has sources of several files.
   ['markdown-it', 'lib', '@vscode/vsce/node_modules'],
-  ['commander', 'lib'],
+  ['commander', 'lib', '@vscode/vsce/node_modules'],
   ['workerpool', 'src'],
   ['jsonc-parser', 'lib/esm'],
   ['eslint', 'lib/rules'],

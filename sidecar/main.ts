@@ -1,14 +1,8 @@
+#!/usr/bin/env node
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { completeCommand } from './cli/complete.ts';
 import { extensionRoot } from './engine/load.ts';
-import { exitCodes } from './exit.ts';
-import { serveStdio, writeLine } from './stdio.ts';
-
-const usage = `Usage:
-  sidecar --stdio                                     serve LSP on stdin and stdout
-  sidecar complete FILE:LINE[:COLUMN] [options]       complete a file in the terminal; --help lists the options
-  sidecar --version`;
+import { serveStdio } from './stdio.ts';
 
 function version(): string {
   const manifest: unknown = JSON.parse(readFileSync(join(extensionRoot(), 'package.json'), 'utf8'));
@@ -17,19 +11,11 @@ function version(): string {
     : 'unknown';
 }
 
-const [command, ...rest] = process.argv.slice(2);
-if (command === '--stdio') {
+const args = process.argv.slice(2);
+if (args[0] === '--stdio') {
   serveStdio(version());
-} else if (command === 'complete') {
-  // Whoever read the output has left, as `head` does.
-  process.stdout.once('error', () => process.exit(exitCodes.interrupted));
-  process.exitCode = await completeCommand(rest);
-} else if (command === '--version') {
-  process.stdout.write(`${version()}\n`);
-} else if (command === '--help') {
-  process.stdout.write(`${usage}\n`);
 } else {
-  writeLine(command === undefined ? 'nothing to do' : `unknown command ${command}`);
-  process.stderr.write(`${usage}\n`);
-  process.exitCode = exitCodes.usage;
+  // An editor is not to wait for what only the command line needs.
+  const { runCommandLine } = await import('./cli/program.ts');
+  await runCommandLine(args, version());
 }

@@ -25,9 +25,9 @@ const complete = (use: string, env: NodeJS.ProcessEnv): Promise<Run> =>
       `${join(root, 'esbuild.mjs')}:3`,
       '--threads',
       '1',
-      '--max-tokens',
+      '--max-new-tokens',
       '2',
-      '--gpu',
+      '--device',
       use,
     ],
     undefined,
@@ -42,7 +42,7 @@ describe('looking for a GPU', { skip }, () => {
     'sightline/gpu/linux-x64-cuda-3.22.1/bins/linux-x64-cuda/libggml-cuda.so',
   );
   const refused = async (env: NodeJS.ProcessEnv): Promise<string> => {
-    const { code, stderr } = await complete('required', env);
+    const { code, stderr } = await complete('cuda', env);
     assert.equal(code, 4, stderr);
     assert.match(stderr, /\[GPU_UNAVAILABLE\]$/m);
     return stderr;
@@ -70,7 +70,7 @@ describe('looking for a GPU', { skip }, () => {
     assert.equal(code, 0, stderr);
     assert.match(stderr, /^sightline: on the CPU: .*finds no GPU/m);
     assert.match(stdout, /kernels$/m);
-    const off = await complete('off', stubbed());
+    const off = await complete('cpu', stubbed());
     assert.doesNotMatch(off.stderr, /on the CPU/);
   });
 });

@@ -1,48 +1,55 @@
 import assert from 'node:assert/strict';
 import { resolve } from 'node:path';
 import { describe, it } from 'node:test';
-import { parseCommandLine } from '../../../sidecar/cli/arguments.ts';
+import { Command, CommanderError } from 'commander';
+import {
+  addCacheOptions,
+  addDeviceOptions,
+  addModelOptions,
+  settingsOf,
+  type SettingOptions,
+} from '../../../sidecar/cli/options.ts';
+import { parseTarget } from '../../../sidecar/cli/target.ts';
+import type { SightlineSettings } from '../../../sidecar/protocol.ts';
 import { formatReport, type Report } from '../../../sidecar/cli/report.ts';
 import { parseSettings } from '../../../sidecar/settings.ts';
 
-const error = (...args: string[]): string => {
-  const parsed = parseCommandLine(args);
-  assert.ok(!parsed.ok);
-  return parsed.error;
-};
-
-describe('parseCommandLine', () => {
-  it('takes a place and leaves everything else at its default', () => {
-    assert.deepEqual(parseCommandLine(['src/a.ts:12']), {
-      ok: true,
-      value: {
-        target: { file: 'src/a.ts', line: 12, column: undefined },
-        settings: parseSettings(undefined).settings,
-        json: false,
-      },
-    });
+/** What a command makes of its options, or what it says of them. */
+function settingsFor(...args: string[]): SightlineSettings | string {
+  let said = '';
+  let settings: SightlineSettings | undefined;
+  const command = new Command('any').exitOverride().configureOutput({
+    outputError: (text) => {
+      said = text.trim();
+    },
   });
+  for (const add of [addModelOptions, addCacheOptions, addDeviceOptions]) add(command);
+  command.option('--max-new-tokens <count>').action((options: SettingOptions) => {
+    settings = settingsOf(command, options);
+  });
+  try {
+    command.parse(args, { from: 'user' });
+  } catch (error) {
+    assert.ok(error instanceof CommanderError);
+    assert.ok(error.exitCode > 0);
+  }
+  return settings ?? said.replace(/^error: /, '');
+}
 
-  it('takes columns and paths with colons', () => {
-    const target = (place: string): unknown => {
-      const parsed = parseCommandLine([place]);
-      assert.ok(parsed.ok && parsed.value !== 'help');
-      return parsed.value.target;
-    };
-    assert.deepEqual(target('a.ts:3:7'), { file: 'a.ts', line: 3, column: 7 });
-    assert.deepEqual(target('C:\\a.ts:3'), { file: 'C:\\a.ts', line: 3, column: undefined });
-    assert.deepEqual(target('a:b.ts:3:7'), { file: 'a:b.ts', line: 3, column: 7 });
+describe('settingsOf', () => {
+  it('leaves everything at its default', () => {
+    assert.deepEqual(settingsFor(), parseSettings(undefined).settings);
   });
 
   it('takes every option', () => {
-    const parsed = parseCommandLine(
-      'a:1 --model m.gguf --policy h2o --tier int4 --sink 1 --window 2 --span 6 --keep 0.7 --budget 8 --context 3 --gpu off --gpu-layers 7 --cuda-path cuda --threads 4 --max-tokens 5 --json'.split(
+    const settings = settingsFor(
+      ...'--model m.gguf --cache h2o --tier int4 --sink-size 1 --window-size 2 --span 6'.split(' '),
+      ...'--keep 0.7 --budget 8 --context 3 --device cpu --gpu-layers 7 --cuda-path cuda'.split(
         ' ',
       ),
+      ...'--threads 4 --max-new-tokens 5'.split(' '),
     );
-    assert.ok(parsed.ok && parsed.value !== 'help');
-    assert.equal(parsed.value.json, true);
-    assert.deepEqual(parsed.value.settings, {
+    assert.deepEqual(settings, {
       enable: true,
       model: { path: resolve('m.gguf'), contextTokens: 3, overrides: {} },
       cache: {
@@ -64,29 +71,41 @@ describe('parseCommandLine', () => {
   });
 
   it('says what is wrong', () => {
-    assert.equal(error(), 'FILE:LINE is missing');
-    assert.match(error('a.ts'), /^a\.ts is not FILE:LINE/);
-    assert.match(error('a.ts:0'), /counts from 1/);
-    assert.match(error('a.ts:1', 'b.ts:2'), /one FILE:LINE at a time/);
-    assert.match(error('a.ts:1', '--nope'), /--nope/);
+    const error = (...args: string[]): string => {
+      const said = settingsFor(...args);
+      assert.ok(typeof said === 'string');
+      return said;
+    };
+    assert.match(error('--nope'), /--nope/);
     assert.equal(
-      error('a.ts:1', '--threads', 'x'),
+      error('--threads', 'x'),
       '--threads must be a whole number from 0 to 256, not "x"',
     );
     assert.match(
-      error('a.ts:1', '--policy', 'int4'),
-      /^--policy must be one of "selective", .*, "lowrank", not "int4"$/,
+      error('--cache', 'int4'),
+      /^--cache must be one of "selective", .*, "lowrank", not "int4"$/,
     );
-    assert.match(error('a.ts:1', '--keep', '0'), /^--keep must be a number from .* not 0$/);
-    assert.match(
-      error('a.ts:1', '--budget', '0.5'),
-      /^--budget must be a whole number .* not 0.5$/,
+    assert.equal(
+      error('--device', 'gpu'),
+      '--device must be one of "auto", "cpu", "cuda", not "gpu"',
     );
-    assert.match(error('a.ts:1', '--max-tokens', '0'), /^--max-tokens must be .* not 0$/);
+    assert.match(error('--keep', '0'), /^--keep must be a number from .* not 0$/);
+    assert.match(error('--budget', '0.5'), /^--budget must be a whole number .* not 0.5$/);
+    assert.match(error('--max-new-tokens', '0'), /^--max-new-tokens must be .* not 0$/);
   });
+});
 
-  it('helps', () => {
-    assert.deepEqual(parseCommandLine(['--help']), { ok: true, value: 'help' });
+describe('parseTarget', () => {
+  it('takes columns and paths with colons', () => {
+    assert.deepEqual(parseTarget('a.ts:3:7'), { file: 'a.ts', line: 3, column: 7 });
+    assert.deepEqual(parseTarget('a.ts:12'), { file: 'a.ts', line: 12, column: undefined });
+    assert.deepEqual(parseTarget('C:\\a.ts:3'), {
+      file: 'C:\\a.ts',
+      line: 3,
+      column: undefined,
+    });
+    assert.deepEqual(parseTarget('a:b.ts:3:7'), { file: 'a:b.ts', line: 3, column: 7 });
+    for (const place of ['a.ts', 'a.ts:0', ':3']) assert.equal(parseTarget(place), undefined);
   });
 });
 

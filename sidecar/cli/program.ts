@@ -1,0 +1,28 @@
+import { Command, CommanderError } from 'commander';
+import { exitCodes } from '../exit.ts';
+import { completeCommand } from './complete.ts';
+import { generateCommand } from './generate.ts';
+
+/** The command line `sightline`. A command sets the exit code of the process; one that is used wrongly ends with `usage`. */
+export async function runCommandLine(args: readonly string[], version: string): Promise<void> {
+  const program = new Command('sightline')
+    .description('Local code models with a selectively quantised KV cache, without an editor.')
+    .version(version)
+    .exitOverride()
+    .showHelpAfterError('(--help lists the options)')
+    .configureOutput({
+      outputError: (text, write) => {
+        write(`sightline: ${text.replace(/^error: /, '')}`);
+      },
+    });
+  for (const command of [completeCommand(), generateCommand()])
+    program.addCommand(command.copyInheritedSettings(program));
+  // Whoever read the output has left, as `head` does.
+  process.stdout.once('error', () => process.exit(exitCodes.interrupted));
+  try {
+    await program.parseAsync(args, { from: 'user' });
+  } catch (error) {
+    if (!(error instanceof CommanderError)) throw error;
+    process.exitCode = error.exitCode === 0 ? exitCodes.done : exitCodes.usage;
+  }
+}
