@@ -9,6 +9,8 @@ export const exitCodes = {
   /** The command line asked for a completion that the engine could not give. */
   engineFailed: 4,
   fileUnreadable: 5,
+  /** Results cannot be written. */
+  outputUnwritable: 6,
   internalError: 70,
   interrupted: 130,
 } as const;

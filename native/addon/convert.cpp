@@ -421,8 +421,8 @@ static Napi::Value to_js(Napi::Env env, const device::ProfiledStep& step) {
   object.Set("tokens", step.tokens);
   object.Set("start", step.start);
   object.Set("duration", step.duration);
-  object.Set("fp16Bytes", static_cast<double>(step.account.fp16_bytes));
-  object.Set("tiers", tiers_of(env, step.account, 0));
+  object.Set("fp16Bytes", static_cast<double>(step.account.fp16_bytes + step.passed_bytes));
+  object.Set("tiers", tiers_of(env, step.account, step.passed_bytes));
   return object;
 }
 

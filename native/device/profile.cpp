@@ -12,7 +12,7 @@ void Profile::begin_step(int32_t first, int32_t tokens) {
   in_step_ = true;
   is_full_ = recorded_.steps.size() == kMostSteps;
   step_events_ = recorded_.events.size();
-  step_ = {first, tokens, since_start(Clock::now()), 0, {}};
+  step_ = {first, tokens, since_start(Clock::now()), 0, {}, 0};
 }
 
 void Profile::drop_step() {
@@ -20,7 +20,7 @@ void Profile::drop_step() {
   recorded_.events.resize(step_events_);
 }
 
-void Profile::end_step(Clock::time_point end, const cache::Account& account) {
+void Profile::end_step(Clock::time_point end, const cache::Account& account, size_t passed_bytes) {
   if (is_full_) {
     drop_step();
     recorded_.lost_steps++;
@@ -29,6 +29,7 @@ void Profile::end_step(Clock::time_point end, const cache::Account& account) {
   in_step_ = false;
   step_.duration = since_start(end) - step_.start;
   step_.account = account;
+  step_.passed_bytes = passed_bytes;
   recorded_.steps.push_back(step_);
 }
 

@@ -49,7 +49,8 @@ struct Event {
 struct ProfiledStep {
   int32_t first, tokens;
   double start, duration;
-  cache::Account account;  // afterwards
+  cache::Account account;   // afterwards
+  size_t passed_bytes = 0;  // of cache tensors that are not ours
 };
 
 struct Recorded {
@@ -68,7 +69,7 @@ class Profile {
   static constexpr size_t kMostSteps = size_t{1} << 16;
 
   void begin_step(int32_t first, int32_t tokens);
-  void end_step(Clock::time_point end, const cache::Account& account);
+  void end_step(Clock::time_point end, const cache::Account& account, size_t passed_bytes);
   /// The step did not run to its end.
   void drop_step();
   /// Whether a step runs: nothing else is recorded.

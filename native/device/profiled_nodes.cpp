@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "attention/format/format.h"
+#include "device/cache_tensor.h"
 #include "device/graph.h"
 #include "device/node_cost.h"
 #include "ggml-impl.h"
@@ -43,28 +44,36 @@ double width_of(cache::Geometry geometry) {
   return static_cast<double>(geometry.kv_heads) * geometry.head_dim;
 }
 
+std::string rows_text(cache::Geometry geometry, int rows) {
+  return std::to_string(geometry.kv_heads) + " KV heads of " + std::to_string(geometry.head_dim) +
+         ", tokens: " + std::to_string(rows);
+}
+
 void describe_append(ProfiledNode& node, const AppendNode& append, const ProfiledPlace& place) {
   const double elements = width_of(append.geometry) * append.rows.count;
   node.append = &append;
   node.operation.name = "APPEND";
   node.operation.kernel = place.cache_kernel;
   node.operation.tiers = "fp16";
+  node.operation.shape = rows_text(append.geometry, append.rows.count);
   node.cost = {0, elements * (sizeof(float) + sizeof(uint16_t))};
 
   Cost coding;
+  int32_t coded = 0;
   TierMix tiers(">");
   append.cache->layer(append.layer).each_recoding([&](const cache::Recoding& recoding) {
     tiers.add(*recoding.from);
     tiers.add(*recoding.to);
-    coding.flops += width_of(append.geometry) * recoding.to->tokens;
+    coded += recoding.to->tokens;
     for (const Copy* copy : {recoding.from, recoding.to})
       coding.bytes += static_cast<double>(side_bytes(append.geometry, *copy, append.keys));
   });
-  if (coding.bytes == 0) return;
+  if (coded == 0) return;
+  coding.flops = width_of(append.geometry) * coded;
   Operation operation = node.operation;
   operation.name = "CODE";
   operation.tiers = tiers.text();
-  operation.shape.clear();
+  operation.shape = rows_text(append.geometry, coded);
   node.coding = {std::move(operation), coding};
 }
 
@@ -95,12 +104,12 @@ void describe_attention(ProfiledNode& node, const AttentionNode& attention,
   const double elements = static_cast<double>(shape.heads) * shape.head_dim;
   node.operation.name = "ATTEND";
   node.operation.role = "attention";
+  node.operation.layer = parse_cache_name(root(attention.node->src[1])->name)->layer;
   node.operation.kernel = place.attention_kernel;
   node.operation.tiers = tiers.text();
   // How many tokens there are is another number at every step.
-  node.operation.shape = std::to_string(shape.tokens) + " tokens, " + std::to_string(shape.heads) +
-                         " heads on " + std::to_string(shape.kv_heads) + ", " +
-                         std::to_string(shape.head_dim) + " per head";
+  node.operation.shape =
+      std::to_string(shape.heads) + " heads, " + rows_text(geometry, shape.tokens);
   node.cost = {4 * elements * seen, 2 * elements * shape.tokens * sizeof(float)};
   for (const auto& [name, tier] : read) {
     node.cost.bytes += static_cast<double>(tier.bytes);

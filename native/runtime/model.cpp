@@ -180,7 +180,7 @@ Result<Done> Model::decode(std::span<const llama_token> tokens, bool all_logits,
   const auto end = device::Profile::Clock::now();
   tokens_.insert(tokens_.end(), tokens.begin(), tokens.end());
   publish();
-  if (profiler_ != nullptr) profiler_->profile.end_step(end, stats_.account);
+  if (profiler_ != nullptr) profiler_->profile.end_step(end, stats_.account, stats_.passed_bytes);
   return Done{};
 }
 

@@ -19,8 +19,8 @@ import {
   wrongUsage,
   type SettingOptions,
 } from './options.ts';
-import { count, say, speed } from './output.ts';
-import { readText } from './text.ts';
+import { count, speed } from './output.ts';
+import { promptOf } from './text.ts';
 
 interface OwnOptions {
   readonly prompt: string;
@@ -135,14 +135,6 @@ function formatFigures({ seconds, tokensPerSecond, memory, ...tokens }: Generate
     `time     first token ${seconds.firstToken.toFixed(2)} s, prefill ${seconds.prefill.toFixed(2)} s${speed(tokensPerSecond.prefill)}, decode ${seconds.decode.toFixed(2)} s${speed(tokensPerSecond.decode)}`,
     ...memoryLines(memory),
   ].join('\n');
-}
-
-async function promptOf(prompt: string): Promise<string | undefined> {
-  if (!prompt.startsWith('@')) return prompt;
-  const text = await readText(prompt.slice(1));
-  if (text.ok) return text.value;
-  say(text.error);
-  return undefined;
 }
 
 // Every message goes on after "must be".

@@ -2,6 +2,7 @@ import { Command, CommanderError } from 'commander';
 import { exitCodes } from '../exit.ts';
 import { completeCommand } from './complete.ts';
 import { generateCommand } from './generate.ts';
+import { profileCommand } from './profile.ts';
 
 /** The command line `sightline`. A command sets the exit code of the process; one that is used wrongly ends with `usage`. */
 export async function runCommandLine(args: readonly string[], version: string): Promise<void> {
@@ -15,7 +16,7 @@ export async function runCommandLine(args: readonly string[], version: string): 
         write(`sightline: ${text.replace(/^error: /, '')}`);
       },
     });
-  for (const command of [completeCommand(), generateCommand()])
+  for (const command of [completeCommand(), generateCommand(), profileCommand()])
     program.addCommand(command.copyInheritedSettings(program));
   // Whoever read the output has left, as `head` does.
   process.stdout.once('error', () => process.exit(exitCodes.interrupted));

@@ -359,7 +359,7 @@ export interface ProfiledStep {
   readonly tokens: number;
   readonly start: number;
   readonly duration: number;
-  /** What our cache holds afterwards, as in `CacheStats`. */
+  /** What the cache holds afterwards, as in `CacheStats`. */
   readonly tiers: readonly CacheTier[];
   readonly fp16Bytes: number;
 }

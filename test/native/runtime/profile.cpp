@@ -219,7 +219,7 @@ TEST_CASE("a profile has an end") {
     profile.begin_step(step, 1);
     for (size_t i = 0; i < kPerStep; i++)
       profile.add(operation, {1, 4}, device::Profile::Clock::now(), device::Profile::Clock::now());
-    profile.end_step(device::Profile::Clock::now(), {});
+    profile.end_step(device::Profile::Clock::now(), {}, 0);
   }
   const device::Recorded recorded = profile.take();
   CHECK(recorded.steps.size() == 2);
