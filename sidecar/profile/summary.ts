@@ -35,7 +35,7 @@ export interface PhaseSummary {
   readonly unprofiled: Unprofiled | undefined;
 }
 
-export interface Unprofiled {
+interface Unprofiled {
   /** So many of the phase's steps. */
   readonly steps: number;
   readonly seconds: number;

@@ -2,7 +2,7 @@ import type { Operation, OperationEvent, Profile, ProfiledStep } from '../engine
 import { phaseOf, type Phase } from './summary.ts';
 
 /** An event of the Trace Event Format, as Perfetto and chrome://tracing read it. Times are in microseconds. */
-export type TraceEvent = Metadata | Complete | Counter;
+type TraceEvent = Metadata | Complete | Counter;
 
 interface Metadata {
   readonly ph: 'M';

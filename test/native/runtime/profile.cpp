@@ -92,7 +92,7 @@ double cache_bytes(const device::Cost& cost) {
 }  // namespace
 
 TEST_CASE("a profiled model gives the same logits and tokens") {
-  const auto prompt = tokens(900);
+  const auto prompt = tokens(500);
   for (const auto& policy : {kFull, selective("int8", 128), selective("int4", 128)}) {
     for (const int32_t threads : {1, 2}) {
       const auto plain = load(bundled(policy, threads));
