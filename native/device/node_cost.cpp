@@ -68,9 +68,12 @@ Name name_of(const ggml_tensor* node) {
 }
 
 std::string shape_of(const ggml_tensor* tensor) {
-  std::string text = std::string(ggml_type_name(tensor->type)) + " ";
+  std::string text = ggml_type_name(tensor->type);
   const int dims = ggml_n_dims(tensor);
-  for (int d = 0; d < dims; d++) text += (d > 0 ? "x" : "") + std::to_string(tensor->ne[d]);
+  for (int d = 0; d < dims; d++) {
+    text += d == 0 ? ' ' : 'x';
+    text += std::to_string(tensor->ne[d]);
+  }
   return text;
 }
 
@@ -90,12 +93,17 @@ double bytes_of(const ggml_tensor* tensor) { return bytes_of(tensor->type, eleme
 Operation describe(const ggml_tensor* node, std::string device) {
   auto [role, layer] = name_of(node);
   std::string shape;
-  for (const ggml_tensor* source : node->src)
-    if (source != nullptr) shape += (shape.empty() ? "" : ", ") + shape_of(source);
+  for (const ggml_tensor* source : node->src) {
+    if (source == nullptr) continue;
+    if (!shape.empty()) shape += ", ";
+    shape += shape_of(source);
+  }
+  shape += " -> ";
+  shape += shape_of(node);
   return {.name = ggml_op_desc(node),
           .role = std::move(role),
           .layer = layer,
-          .shape = shape + " -> " + shape_of(node),
+          .shape = std::move(shape),
           .device = std::move(device),
           .kernel = {},
           .tiers = {}};

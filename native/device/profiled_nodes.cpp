@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <map>
 #include <set>
-#include <string_view>
 
 #include "attention/format/format.h"
 #include "device/cache_tensor.h"
@@ -19,16 +18,18 @@ using attention::Copy;
 /// The names of tiers, in the order that they were first seen in.
 class TierMix {
  public:
-  explicit TierMix(std::string_view separator) : separator_(separator) {}
+  explicit TierMix(char separator) : separator_(separator) {}
 
   void add(const Copy& copy) {
     const std::string name = attention::name_of(copy.tier);
-    if (seen_.insert(name).second) text_ += (text_.empty() ? "" : separator_) + name;
+    if (!seen_.insert(name).second) return;
+    if (!text_.empty()) text_ += separator_;
+    text_ += name;
   }
   const std::string& text() const { return text_; }
 
  private:
-  std::string separator_;
+  char separator_;
   std::set<std::string> seen_;
   std::string text_;
 };
@@ -60,7 +61,7 @@ void describe_append(ProfiledNode& node, const AppendNode& append, const Profile
 
   Cost coding;
   int32_t coded = 0;
-  TierMix tiers(">");
+  TierMix tiers('>');
   append.cache->layer(append.layer).each_recoding([&](const cache::Recoding& recoding) {
     tiers.add(*recoding.from);
     tiers.add(*recoding.to);
@@ -84,7 +85,7 @@ void describe_attention(ProfiledNode& node, const AttentionNode& attention,
   const cache::Geometry geometry{shape.kv_heads, shape.head_dim};
   double seen = 0;
   std::map<std::string, TierBytes> read;
-  TierMix tiers("+");
+  TierMix tiers('+');
   for (const attention::Block& block : problem.blocks) {
     std::set<const Copy*> copies;
     for (int query = 0; query < shape.tokens; query++) {
