@@ -71,9 +71,23 @@ export default tseslint.config(
     rules: forbid(noVscode, noExtension),
   },
   {
+    files: ['sidecar/serve/**/*.ts'],
+    rules: forbid(noVscode, noExtension, {
+      regex: '(^|/)(?:vscode-languageserver|cli/|(?:server|service|stdio|ownRequests)\\.ts$)',
+      message: 'The server for other tools knows neither editors nor the command line.',
+    }),
+  },
+  {
+    files: ['sidecar/{download,models,quality,remote}/**/*.ts'],
+    rules: forbid(noVscode, noExtension, {
+      regex: '(^|/)serve/',
+      message: 'What is served does not know how.',
+    }),
+  },
+  {
     files: ['sidecar/{engine,context,gpu,syntax}/**/*.ts'],
     rules: forbid(noVscode, noExtension, {
-      regex: '(^|/)(?:completion|chat)/',
+      regex: '(^|/)(?:completion|chat|serve)/',
       message:
         'Completions and answers are made of the context and by the engine: neither knows of them.',
     }),
@@ -81,22 +95,22 @@ export default tseslint.config(
   {
     files: ['sidecar/{chat,completion}/**/*.ts'],
     rules: forbid(noVscode, noExtension, {
-      regex: '\\.\\./(?:chat|completion)/',
+      regex: '\\.\\./(?:chat|completion|serve)/',
       message:
-        'Conversations and completions share the context and the engine, and know nothing of each other.',
+        'Conversations and completions share the context and the engine, and know nothing of each other, nor of who serves them.',
     }),
   },
   {
     files: ['sidecar/engine/**/*.ts'],
     rules: forbid(noVscode, noExtension, {
-      regex: '(^|/)(?:completion|chat|context)/',
+      regex: '(^|/)(?:completion|chat|context|serve)/',
       message: 'The engine knows tokens, not what they are of.',
     }),
   },
   {
     files: ['sidecar/syntax/**/*.ts'],
     rules: forbid(noVscode, noExtension, {
-      regex: '(^|/)(?:completion|chat|context|engine)/',
+      regex: '(^|/)(?:completion|chat|context|engine|serve)/',
       message: 'The syntax of a text knows neither models nor what is asked of them.',
     }),
   },

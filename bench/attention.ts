@@ -8,7 +8,7 @@ import {
   type NativeProcess,
   type Settings,
 } from './native.ts';
-import { median } from './statistics.ts';
+import { median } from '../sidecar/evaluation/statistics.ts';
 
 /** One step's attention in one layer. */
 interface Shape {

@@ -6,8 +6,6 @@ import path from 'node:path';
 import { complete, type Completion } from '../sidecar/completion/complete.ts';
 import { markersOf, promptFrame } from '../sidecar/completion/fim.ts';
 import { fileHead, startOf } from '../sidecar/context/head.ts';
-import { settle } from '../sidecar/context/settle.ts';
-import { StableContext, type StablePrefix } from '../sidecar/context/stable.ts';
 import { grammarsFolder } from '../sidecar/engine/load.ts';
 import type { LoadedModel } from '../sidecar/engine/engine.ts';
 import { greedy } from '../sidecar/engine/sampling.ts';
@@ -15,17 +13,23 @@ import { Tokenizer } from '../sidecar/engine/tokenizer.ts';
 import { joinTokens } from '../sidecar/engine/tokens.ts';
 import { Grammars } from '../sidecar/syntax/parser.ts';
 import { bundledModel } from '../test/fixtures/models/generate.ts';
-import { uniformStream } from '../test/fixtures/models/weights.ts';
 import { logProbability } from './divergence.ts';
 import { loadEngine, ours } from './engine.ts';
 import { progress, rowOf, runBenchmark, type Options, type Row } from './harness.ts';
-import { corpusFiles, holeKinds, holesOf, readText, type Hole } from './holes.ts';
-import { quantile } from './statistics.ts';
+import type { CorpusFile } from '../sidecar/evaluation/corpus.ts';
+import {
+  holeKinds,
+  liveTokens,
+  maxTokens,
+  putInSight,
+  type Hole,
+} from '../sidecar/evaluation/holes.ts';
+import { editSimilarity } from '../sidecar/evaluation/similarity.ts';
+import { bootstrap, mean } from '../sidecar/evaluation/statistics.ts';
+import { corpusFiles, holesOf } from './holes.ts';
 
 const never = new AbortController().signal;
-const liveTokens = 512;
 const nearTokens = 1024;
-const maxTokens = 96;
 const grammars = new Grammars(grammarsFolder(), (message) => {
   throw new Error(message);
 });
@@ -68,47 +72,29 @@ async function load(modelPath: string, cacheName: string, threads: number): Prom
   return { options, native, tokenizer: await Tokenizer.create(native), recalledCheck: undefined };
 }
 
-async function stableOf(
-  model: LoadedModel,
-  hole: Hole,
-  files: Strategy['files'],
-): Promise<StablePrefix> {
-  const room = Math.max(0, model.native.info.contextTokens - liveTokens - maxTokens - 64);
-  const context = new StableContext(model, room);
-  if (files === 'none') return context.prefix;
-  const shown = (file: string, text: string): Promise<Awaited<ReturnType<typeof settle>>> =>
-    settle(
-      model,
-      {
-        document: { uri: file, name: path.basename(file), text },
-        source: 'open',
-        focus: hole.before.length,
-      },
-      room,
-    );
-  const wanted = [await shown(hole.file, hole.before + hole.after)];
-  if (files === 'several') {
-    const folder = path.dirname(hole.file);
-    const others = corpusFiles().filter(
-      (file) => file !== hole.file && path.dirname(file) === folder,
-    );
-    for (const file of others.slice(0, 2)) wanted.push(await shown(file, readText(file)));
-  }
-  await context.fill(wanted, [], never);
-  return context.prefix;
+/** What the cache holds before the hole's prompt, the most important first. */
+function filesFor({ file, before, after }: Hole, files: Strategy['files']): CorpusFile[] {
+  if (files === 'none') return [];
+  const own = { ...file, text: before + after };
+  if (files === 'own') return [own];
+  const folder = path.dirname(file.name);
+  const others = corpusFiles().filter(
+    ({ name }) => name !== file.name && path.dirname(name) === folder,
+  );
+  return [own, ...others.slice(0, 2)];
 }
 
 async function scoreOf(model: LoadedModel, hole: Hole, { files }: Strategy): Promise<Score> {
   const outcome = await complete(
     model,
     {
-      uri: hole.file,
-      name: path.basename(hole.file),
+      uri: hole.file.name,
+      name: path.basename(hole.file.name),
       text: hole.before + hole.after,
       offset: hole.before.length,
       maxTokens,
       liveTokens: files === 'none' ? nearTokens : liveTokens,
-      stable: await stableOf(model, hole, files),
+      stable: await putInSight(model, filesFor(hole, files), hole.before.length, never),
       grammars,
     },
     never,
@@ -123,7 +109,7 @@ async function scoreOf(model: LoadedModel, hole: Hole, { files }: Strategy): Pro
   return {
     loss: await lossOf(model, hole, outcome.value),
     exact: Number(written.trimEnd() === hole.missing.trimEnd()),
-    similarity: similarity(written, hole.missing),
+    similarity: editSimilarity(written, hole.missing),
     lines: offered.length,
     right: wrong < 0 ? offered.length : wrong,
   };
@@ -136,7 +122,7 @@ async function lossOf(
   { prompt }: Completion,
 ): Promise<number> {
   const { info } = native;
-  const head = await fileHead(info, tokenizer, path.basename(hole.file));
+  const head = await fileHead(info, tokenizer, path.basename(hole.file.name));
   const live = promptFrame(info, head).join(prompt.prefix, prompt.suffix);
   const stable = prompt.stable.tokens.length > 0 ? prompt.stable.tokens : startOf(info);
   const tokens = joinTokens([stable, live]);
@@ -159,33 +145,6 @@ async function lossOf(
     sum -= logProbability(row, token);
   }
   return sum / missing.length;
-}
-
-/** 1 minus the edits it takes, over the longer text's length. */
-function similarity(a: string, b: string): number {
-  let row = Array.from({ length: b.length + 1 }, (_, index) => index);
-  for (let i = 1; i <= a.length; i++) {
-    const next = [i];
-    for (let j = 1; j <= b.length; j++) {
-      const replaced = (row[j - 1] ?? 0) + (a[i - 1] === b[j - 1] ? 0 : 1);
-      next.push(Math.min((row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1, replaced));
-    }
-    row = next;
-  }
-  const longer = Math.max(a.length, b.length);
-  return longer === 0 ? 1 : 1 - (row[b.length] ?? 0) / longer;
-}
-
-const mean = (values: readonly number[]): number =>
-  values.reduce((sum, value) => sum + value, 0) / values.length;
-
-/** The 95 % interval of the mean of differences, by bootstrap over the holes. */
-function interval(differences: readonly number[]): readonly [number, number] {
-  const next = uniformStream('bootstrap');
-  const means = Array.from({ length: 2000 }, () =>
-    mean(differences.map(() => differences[Math.floor(next() * differences.length)] ?? 0)),
-  );
-  return [quantile(means, 0.025), quantile(means, 0.975)];
 }
 
 async function* measure(options: Options): AsyncGenerator<Row> {
@@ -249,7 +208,7 @@ function* rowsOf(
       const theirs = of(b, 'loss');
       const differences = of(a, 'loss').map((loss, index) => loss - (theirs[index] ?? 0));
       const what = `completion/${subset}/${a} less ${b}`;
-      const [low, high] = interval(differences);
+      const { low, high } = bootstrap(differences, mean);
       const unit = 'nats a token';
       yield rowOf({ case: `${what}/loss`, unit, better: 'lower' }, [mean(differences)]);
       yield rowOf({ case: `${what}/loss-low`, unit, better: 'lower' }, [low]);

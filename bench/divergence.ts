@@ -1,5 +1,5 @@
 /** How far one model's predictions are from another's, position by position. */
-import { quantile } from './statistics.ts';
+import { quantile } from '../sidecar/evaluation/statistics.ts';
 
 export interface Divergence {
   readonly positions: number;

@@ -1,7 +1,7 @@
 /** The caches that benchmarks compare, and engines that run on them. */
 import type { CacheOptions, GpuSearch, NativeEngine } from '../sidecar/engine/addon.ts';
 import { loadAddon, type LoadedAddon } from '../sidecar/engine/load.ts';
-import { uniformStream } from '../test/fixtures/models/weights.ts';
+import { uniformStream } from '../sidecar/evaluation/random.ts';
 
 /** Ours, by the names that their cases have. A row here is all that a further cache takes. */
 export const ours: ReadonlyMap<string, CacheOptions> = new Map<string, CacheOptions>([

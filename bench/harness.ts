@@ -7,7 +7,8 @@ import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
-import { median, spread } from './statistics.ts';
+import { spread } from './statistics.ts';
+import { median } from '../sidecar/evaluation/statistics.ts';
 import { targetOf } from './targets.ts';
 
 export interface Options {

@@ -12,7 +12,8 @@ import { Tokenizer } from '../sidecar/engine/tokenizer.ts';
 import { bundledModel } from '../test/fixtures/models/generate.ts';
 import { loadEngine } from './engine.ts';
 import { progress, rowOf, runBenchmark, type Options, type Row } from './harness.ts';
-import { corpusFiles, holeKinds, holesOf, readText } from './holes.ts';
+import { holeKinds } from '../sidecar/evaluation/holes.ts';
+import { corpusFiles, holesOf } from './holes.ts';
 
 const maxTokens = 64;
 /** Characters of a prompt that is no hole. */
@@ -38,7 +39,7 @@ function kindsOf({ info }: NativeEngine, tokenizer: Tokenizer): readonly Kind[] 
     const each = Math.ceil(count / kinds.length);
     const prompts: Int32Array[] = [];
     for (const { file, before, after } of kinds.flatMap((kind) => holesOf(kind, each))) {
-      const head = await fileHead(info, tokenizer, path.basename(file));
+      const head = await fileHead(info, tokenizer, path.basename(file.name));
       const [prefix, suffix] = [await tokenizer.tokenize(before), await tokenizer.tokenize(after)];
       prompts.push(promptFrame(info, head).join(prefix, suffix));
     }
@@ -73,7 +74,7 @@ function textsOf(folder: string, ending: string): string[] {
   const names = fs.readdirSync(path.join(root, folder)).sort();
   return names
     .filter((name) => name.endsWith(ending))
-    .map((name) => readText(path.join(root, folder, name)))
+    .map((name) => fs.readFileSync(path.join(root, folder, name), 'utf8'))
     .filter((text) => text.length > promptCharacters)
     .map((text) => text.slice(0, text.lastIndexOf('\n', promptCharacters) + 1));
 }
@@ -84,7 +85,7 @@ const declarationTexts = (): string[] => textsOf('@types/node', '.d.ts');
 /** The start of a file, and behind it a part of that again with its most frequent name changed. */
 function renamedTexts(): string[] {
   return corpusFiles().map((file) => {
-    const text = readText(file).slice(0, promptCharacters / 2);
+    const text = file.text.slice(0, promptCharacters / 2);
     const counts = new Map<string, number>();
     for (const [name] of text.matchAll(/[A-Za-z_$][\w$]{5,}/g))
       counts.set(name, (counts.get(name) ?? 0) + 1);

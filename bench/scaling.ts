@@ -8,7 +8,8 @@ import { ours } from './engine.ts';
 import { progress, rowOf, type Options, type Row } from './harness.ts';
 import { readBandwidth } from './native.ts';
 import { runRound, takeTurn, type Entrant, type Round } from './rounds.ts';
-import { fitLine, median } from './statistics.ts';
+import { fitLine } from './statistics.ts';
+import { median } from '../sidecar/evaluation/statistics.ts';
 
 export interface ScalingBenchmark {
   /** First part of the cases' names. */

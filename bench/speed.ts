@@ -5,7 +5,7 @@ import { loadContender, type Contender } from './contender.ts';
 import { ours, stock } from './engine.ts';
 import { progress, rowOf, type Options, type Row } from './harness.ts';
 import { runRound, takeTurn, type Entrant, type Round } from './rounds.ts';
-import { median } from './statistics.ts';
+import { median } from '../sidecar/evaluation/statistics.ts';
 
 /** A comparison with another cache than the best of llama.cpp's. */
 export interface Comparison {

@@ -1,22 +1,10 @@
-/** What is made of many figures. */
-
-export function median(values: readonly number[]): number {
-  return quantile(values, 0.5);
-}
+/** What is made of many figures, besides what every evaluation needs. */
+import { median, quantile } from '../sidecar/evaluation/statistics.ts';
 
 /** Interquartile range over the median; 0 where all are the same. */
 export function spread(values: readonly number[]): number {
   const range = quantile(values, 0.75) - quantile(values, 0.25);
   return range === 0 ? 0 : range / Math.abs(median(values));
-}
-
-/** Interpolated between the neighbours; `share` from 0 to 1. NaN where there are no values. */
-export function quantile(values: readonly number[], share: number): number {
-  const sorted = values.toSorted((a, b) => a - b);
-  const position = share * (sorted.length - 1);
-  const below = sorted[Math.floor(position)] ?? Number.NaN;
-  const above = sorted[Math.ceil(position)] ?? Number.NaN;
-  return below + (position - Math.floor(position)) * (above - below);
 }
 
 export interface Point {

@@ -19,7 +19,7 @@ import { serveInProcess } from '../test/unit/support/inProcess.ts';
 import { withComplete } from '../test/unit/support/watched.ts';
 import { addonHere, loadEngine } from './engine.ts';
 import { progress, rowOf, runBenchmark, type Case, type Options, type Row } from './harness.ts';
-import { quantile } from './statistics.ts';
+import { quantile } from '../sidecar/evaluation/statistics.ts';
 
 const maxTokens = 16;
 const idleMs = 500;

@@ -6,11 +6,13 @@ export const exitCodes = {
   usage: 2,
   /** stdin does not carry LSP messages. */
   protocolBroken: 3,
-  /** The command line asked for a completion that the engine could not give. */
+  /** A command's model cannot be used, or the engine could not do what was asked. */
   engineFailed: 4,
   fileUnreadable: 5,
-  /** Results cannot be written. */
-  outputUnwritable: 6,
+  /** A hub did not answer, or not with what was asked for. */
+  hubFailed: 6,
+  /** The disk is full, or the folder may not be written to. */
+  notWritten: 7,
   internalError: 70,
   interrupted: 130,
 } as const;

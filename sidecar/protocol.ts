@@ -444,7 +444,7 @@ export interface ModelFit {
   /** split: some layers on the GPU, the others on the CPU. */
   readonly where: 'gpu' | 'split' | 'cpu' | 'nowhere';
   readonly weightBytes: number;
-  /** With the context full; an upper bound where a policy decides by the data, and for `auto` the least it can do with. */
+  /** With the context full; an upper bound for `attention` and `lowrank` and where layers have windows; for `auto` the least it can do with. */
   readonly cacheBytes: number;
   readonly contextTokens: number;
   /** The reasons, for people; where there is no room, what to do. */

@@ -11,12 +11,13 @@ import {
   TextDocuments,
   TextDocumentSyncKind,
   InlineCompletionTriggerKind,
+  type CancellationToken,
   type Connection,
-  type InlineCompletionItem,
   type InlineCompletionParams,
 } from 'vscode-languageserver/node';
 import { TextDocument } from 'vscode-languageserver-textdocument';
 import type { CompletionRequest } from './completion/complete.ts';
+import { inlineItems, listItems, listPlace } from './completionItems.ts';
 import type { SourceFile } from './context/settle.ts';
 import { nameIn, type Folder } from './context/workspace.ts';
 import { isCancellation, type Failure } from './engine/failure.ts';
@@ -30,6 +31,7 @@ import {
   ViewNotification,
   type Definition,
   type DocumentPlace,
+  type SightlineSettings,
 } from './protocol.ts';
 import { succeed, type Result } from './result.ts';
 import type { Offer } from './completion/requests.ts';
@@ -41,16 +43,22 @@ import { notify, StatusReporter } from './status.ts';
 export interface ServerOptions
   extends
     OwnRequestsOptions,
-    Omit<ServiceOptions, 'settings' | 'documents' | 'folders' | 'definitions'> {}
+    Omit<ServiceOptions, 'settings' | 'documents' | 'folders' | 'definitions'> {
+  /** What settings that the client leaves out are; absent: as docs/protocol.md says. */
+  readonly defaults?: SightlineSettings;
+}
 
 /** How long definitions are waited for, in milliseconds; the client takes half a second. */
 const definitionsMs = 700;
+
+/** Behind which an editor that shows lists asks at once: besides words, where code goes on. */
+const triggerCharacters = ['.', ',', '(', '[', '{', '=', ' '];
 
 /** Serves Sightline on a connection that does not listen yet. `close` frees the model. */
 export function serve(connection: Connection, options: ServerOptions): { close(): Promise<void> } {
   const documents = new TextDocuments(TextDocument);
   const status = new StatusReporter(connection);
-  const { settings } = parseSettings(undefined);
+  const { settings } = parseSettings(undefined, options.defaults);
   let folders: readonly Folder[] = [];
   let findsDefinitions = false;
   const openDocuments = (): SourceFile[] =>
@@ -86,7 +94,7 @@ export function serve(connection: Connection, options: ServerOptions): { close()
 
   const problemsShown = new Set<string>();
   const takeSettings = (input: unknown): void => {
-    const parsed = parseSettings(input);
+    const parsed = parseSettings(input, options.defaults);
     service.configure(withOverrides(parsed.settings, options.bundledModel));
     for (const { name, reason } of parsed.problems) {
       const message = `sightline.${name} ${reason}; the default is used.`;
@@ -106,7 +114,7 @@ export function serve(connection: Connection, options: ServerOptions): { close()
     findsDefinitions = announcesDefinitions(capabilities.experimental);
     // Nothing may be shown before the client says that it is initialized.
     connection.onInitialized(() => {
-      takeSettings(initializationOptions);
+      takeSettings(ownIn(initializationOptions) ?? initializationOptions);
       service.announce();
       if (capabilities.workspace?.workspaceFolders !== true) return;
       connection.workspace.onDidChangeWorkspaceFolders(({ added, removed }) => {
@@ -119,12 +127,16 @@ export function serve(connection: Connection, options: ServerOptions): { close()
       capabilities: {
         textDocumentSync: { openClose: true, change: TextDocumentSyncKind.Incremental },
         inlineCompletionProvider: true,
+        ...(capabilities.textDocument?.inlineCompletion === undefined
+          ? { completionProvider: { triggerCharacters } }
+          : {}),
         workspace: { workspaceFolders: { supported: true, changeNotifications: true } },
       },
     };
   });
   connection.onDidChangeConfiguration(({ settings: all }: { settings: unknown }) => {
-    takeSettings(isObject(all) ? all['sightline'] : undefined);
+    const own = ownIn(all);
+    if (own !== undefined) takeSettings(own);
   });
   connection.onNotification(ViewNotification, ({ uri, firstLine, lastLine }) => {
     const document = documents.get(uri);
@@ -155,10 +167,12 @@ export function serve(connection: Connection, options: ServerOptions): { close()
   /** The latest request for each document. */
   const running = new Map<string, AbortController>();
 
-  connection.languages.inlineCompletion.on(async (params, token) => {
-    if (!isComplete(params)) {
-      return new ResponseError<void>(ErrorCodes.InvalidParams, 'No textDocument and position.');
-    }
+  /** What is offered at a place; no more once it is cancelled, followed by a newer request for the document, or that is closed. */
+  async function offersAt(
+    params: PlaceParams,
+    token: CancellationToken,
+    isInvoked: boolean,
+  ): Promise<readonly Offer[] | ResponseError> {
     const document = documents.get(params.textDocument.uri);
     if (document === undefined || !service.settings.enable) return [];
     running.get(document.uri)?.abort();
@@ -172,16 +186,15 @@ export function serve(connection: Connection, options: ServerOptions): { close()
       const { maxTokens } = service.settings.completion;
       const name = nameIn(folders, document.uri);
       const request = completionRequest(document, name, params, maxTokens);
-      const outcome =
-        params.context.triggerKind === InlineCompletionTriggerKind.Invoked
-          ? await service.candidates(request, abort.signal)
-          : await oneOf(service.complete(request, abort.signal));
+      const outcome = isInvoked
+        ? await service.candidates(request, abort.signal)
+        : await oneOf(service.complete(request, abort.signal));
       if (outcome.ok) {
         for (const offer of outcome.value) connection.console.log(describe(offer));
-        return outcome.value.flatMap((offer) => completionItems(offer, params));
+        return outcome.value;
       }
       return isCancellation(outcome.error)
-        ? new ResponseError<void>(
+        ? new ResponseError(
             LSPErrorCodes.RequestCancelled,
             'Cancelled, or followed by a newer request for the same document.',
           )
@@ -190,6 +203,27 @@ export function serve(connection: Connection, options: ServerOptions): { close()
       subscription.dispose();
       if (running.get(document.uri) === abort) running.delete(document.uri);
     }
+  }
+
+  connection.languages.inlineCompletion.on(async (params, token) => {
+    if (!isPlace(params) || !isObject(params.context)) return noPlace;
+    const isInvoked = params.context.triggerKind === InlineCompletionTriggerKind.Invoked;
+    const offers = await offersAt(params, token, isInvoked);
+    return offers instanceof ResponseError
+      ? offers
+      : offers.flatMap((offer) => inlineItems(offer, params));
+  });
+  // LSP does not say whether a list was asked for or came up by typing.
+  connection.onCompletion(async (params, token) => {
+    if (!isPlace(params)) return noPlace;
+    const { textDocument, position } = params;
+    const document = documents.get(textDocument.uri);
+    if (document === undefined) return [];
+    const place = listPlace(document, position);
+    const offers = await offersAt({ textDocument, position }, token, false);
+    if (offers instanceof ResponseError) return offers;
+    // What is typed next may change it.
+    return { isIncomplete: true, items: offers.flatMap((offer) => listItems(offer, place)) };
   });
 
   documents.listen(connection);
@@ -206,15 +240,21 @@ function foldersOf(params: object): Folder[] {
   );
 }
 
+/** What requests for completions of both kinds have. */
+type PlaceParams = Pick<InlineCompletionParams, 'textDocument' | 'position'> &
+  Partial<Pick<InlineCompletionParams, 'context'>>;
+
 /** What arrives is only said to be of its type. */
-function isComplete(params: unknown): params is InlineCompletionParams {
-  return (
-    isObject(params) &&
-    TextDocumentIdentifier.is(params['textDocument']) &&
-    Position.is(params['position']) &&
-    isObject(params['context'])
-  );
-}
+const isPlace = (params: unknown): params is PlaceParams =>
+  isObject(params) &&
+  TextDocumentIdentifier.is(params['textDocument']) &&
+  Position.is(params['position']);
+
+const noPlace = new ResponseError(ErrorCodes.InvalidParams, 'No textDocument and position.');
+
+/** Clients put what is ours under our name, beside what is for others. */
+const ownIn = (settings: unknown): unknown =>
+  isObject(settings) ? settings['sightline'] : undefined;
 
 const isObject = (value: unknown): value is Readonly<Record<string, unknown>> =>
   typeof value === 'object' && value !== null;
@@ -223,10 +263,10 @@ const isObject = (value: unknown): value is Readonly<Record<string, unknown>> =>
 function completionRequest(
   document: TextDocument,
   name: string,
-  { position, context }: InlineCompletionParams,
+  { position, context }: PlaceParams,
   maxTokens: number,
 ): CompletionRequest {
-  const chosen = context.selectedCompletionInfo;
+  const chosen = context?.selectedCompletionInfo;
   const content = document.getText();
   const { uri, languageId } = document;
   const asked = { uri, name, languageId, maxTokens };
@@ -271,18 +311,6 @@ async function oneOf(
 ): Promise<Result<readonly Offer[], Failure>> {
   const offer = await outcome;
   return offer.ok ? succeed([offer.value]) : offer;
-}
-
-function completionItems(
-  { text, replaces }: Offer,
-  { context, position }: InlineCompletionParams,
-): InlineCompletionItem[] {
-  if (text === '') return [];
-  const chosen = context.selectedCompletionInfo;
-  const { start, end } = chosen?.range ?? { start: position, end: position };
-  // Without a range VS Code takes the word at the cursor and the rest of the line to be replaced.
-  const range = { start, end: { ...end, character: end.character + replaces } };
-  return [{ insertText: (chosen?.text ?? '') + text, range }];
 }
 
 function describe({ completion }: Offer): string {

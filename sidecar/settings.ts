@@ -118,9 +118,9 @@ export interface ParsedSettings {
 }
 
 /** Checks what a client sent. An absent setting takes its default, a wrong one too, with a problem. */
-export function parseSettings(input: unknown): ParsedSettings {
+export function parseSettings(input: unknown, defaults: object = {}): ParsedSettings {
   const given = isGroup(input) ? input : {};
-  const result = schema.safeParse(given);
+  const result = schema.safeParse(over(defaults, given));
   if (result.success) return { settings: result.data, problems: [] };
   const problems = result.error.issues.flatMap((issue) =>
     issue.code === 'unrecognized_keys'
@@ -137,10 +137,20 @@ export function parseSettings(input: unknown): ParsedSettings {
   );
   const good = problems.reduce((rest, { path }) => without(rest, path), given);
   return {
-    settings: schema.parse(good),
+    settings: schema.parse(over(defaults, good)),
     problems: problems.map(({ path, reason }) => ({ name: path.join('.'), reason })),
   };
 }
+
+/** The defaults, with what is given in their place. */
+const over = (defaults: object, given: Group): Group => {
+  const all: Group = { ...defaults };
+  const values = Object.entries(given).map(([key, value]) => {
+    const before = all[key];
+    return [key, isGroup(before) && isGroup(value) ? over(before, value) : value] as const;
+  });
+  return { ...all, ...Object.fromEntries(values) };
+};
 
 type Group = Readonly<Record<string, unknown>>;
 

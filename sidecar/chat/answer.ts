@@ -26,15 +26,16 @@ export interface Answer {
  * Writes the answer to a prompt in a sequence of its own. What goes first interrupts it between two nodes of a graph while
  * the prompt is evaluated, and between two tokens after that; nothing is evaluated twice. Rejects with ABORTED, or with
  * the reason of `signal`. `onEvent`: tokens of the prompt that are evaluated, of those that were not in the cache; then
- * text as it comes, in whole characters.
+ * text as it comes, in whole characters. `enough`: fires where no more is wanted; the answer ends there.
  */
 export async function writeAnswer(
   { native }: LoadedModel,
-  { tokens: prompt, maxTokens }: ChatPrompt,
+  { tokens: prompt, maxTokens }: Pick<ChatPrompt, 'tokens' | 'maxTokens'>,
   sampling: Sampling,
   turns: Turns,
   signal: AbortSignal,
   onEvent: (event: CompleteEvent) => void,
+  enough?: AbortSignal,
 ): Promise<Answer> {
   let written = new Int32Array();
   let text = '';
@@ -80,6 +81,10 @@ export async function writeAnswer(
         if (fresh !== '' && !signal.aborted) job.finish();
         else job.abort();
       };
+      const finish = (): void => {
+        job.finish();
+      };
+      enough?.addEventListener('abort', finish, { once: true });
       if (interrupted.aborted) stop();
       interrupted.addEventListener('abort', stop, { once: true });
       try {
@@ -89,6 +94,7 @@ export async function writeAnswer(
         throw error;
       } finally {
         isOver = true;
+        enough?.removeEventListener('abort', finish);
         interrupted.removeEventListener('abort', stop);
       }
     });
@@ -97,7 +103,7 @@ export async function writeAnswer(
     reusedTokens ??= result.reusedTokens;
     decodeSeconds += result.decodeSeconds;
     written = joinTokens([written, result.tokens]);
-    const finish = finishOf(result, written.length, maxTokens);
+    const finish = enough?.aborted === true ? 'end' : finishOf(result, written.length, maxTokens);
     text = isCut ? await native.detokenize(written) : text + result.text;
     if (finish === undefined) {
       if (!text.endsWith('\uFFFD')) tell(text);

@@ -15,7 +15,7 @@ import type {
 import { fail, succeed, type Result } from '../result.ts';
 import type { Attached } from './attachments.ts';
 import { filesBefore } from './files.ts';
-import { ChatTemplate } from './template.ts';
+import { ChatTemplate, type Segment } from './template.ts';
 
 export interface ChatPrompt {
   readonly tokens: Int32Array;
@@ -139,6 +139,18 @@ export function turnsOf(messages: readonly ChatMessage[]): {
   return { system: said.length === 0 ? instructions : said.join('\n\n'), turns };
 }
 
+/** Tokens of a conversation: markers only where the template has them. */
+export async function tokensOf(
+  { native, tokenizer }: LoadedModel,
+  segments: readonly Segment[],
+  marked = (text: string): Promise<Int32Array> => native.tokenize(text, true),
+): Promise<Int32Array> {
+  const pieces: Int32Array[] = [];
+  for (const { text, isContent } of segments)
+    pieces.push(isContent ? await tokenizer.tokenize(text) : await marked(text));
+  return joinTokens(pieces);
+}
+
 /** Turns messages into tokens; remembers those of the template's own texts. */
 class Conversation {
   readonly #model: LoadedModel;
@@ -166,12 +178,7 @@ class Conversation {
     const content = [this.#system, ...sections].join('\n\n');
     const segments = this.#template.render([{ role: 'system', content }, ...messages], this.#tools);
     if (!segments.ok) return segments;
-    const pieces: Int32Array[] = [];
-    for (const { text, isContent } of segments.value)
-      pieces.push(
-        isContent ? await this.#model.tokenizer.tokenize(text) : await this.#marked(text),
-      );
-    return succeed(joinTokens(pieces));
+    return succeed(await tokensOf(this.#model, segments.value, (text) => this.#marked(text)));
   }
 
   async #marked(text: string): Promise<Int32Array> {

@@ -7,7 +7,10 @@ export interface Spoken {
   readonly toolCalls: readonly ToolCall[];
 }
 
-const call = /<tool_call>\s*([\s\S]*?)\s*(?:<\/tool_call>|$)/g;
+/** What a call begins with. */
+export const callMark = '<tool_call>';
+
+const call = new RegExp(`${callMark}\\s*([\\s\\S]*?)\\s*(?:</tool_call>|$)`, 'g');
 
 /**
  * Takes calls out of an answer, as models write them that were taught to: JSON in `<tool_call>` (Hermes, Qwen), or there a

@@ -19,3 +19,8 @@ export const speed = (tokensPerSecond: number | undefined): string =>
 
 /** Two digits that count. */
 export const short = (value: number): string => String(Number(value.toPrecision(2)));
+
+export const percent = (value: number): string => `${value.toFixed(1)} %`;
+
+/** In percent, of something small. */
+export const change = (value: number): string => `${value > 0 ? '+' : ''}${value.toFixed(3)} %`;

@@ -1,4 +1,5 @@
-import { basename, resolve } from 'node:path';
+import { mkdir } from 'node:fs/promises';
+import { basename, join } from 'node:path';
 import { Command } from 'commander';
 import { z } from 'zod';
 import type { CompleteEvent, ModelInfo, ProfiledStep } from '../engine/addon.ts';
@@ -12,6 +13,7 @@ import { reportOf } from '../profile/report.ts';
 import { runPass, type Pass } from '../profile/run.ts';
 import { traceOf } from '../profile/trace.ts';
 import { fail, succeed } from '../result.ts';
+import { writeWhole, writingFailed } from './files.ts';
 import { withModel } from './model.ts';
 import {
   addCacheOptions,
@@ -22,7 +24,6 @@ import {
   type SettingOptions,
 } from './options.ts';
 import { count, say } from './output.ts';
-import { writeOutput } from './outputs.ts';
 import { formatProfile } from './profileTable.ts';
 import { promptOf } from './text.ts';
 
@@ -118,17 +119,21 @@ async function tell(
 
   const name = `profile-${basename(engine.modelPath, '.gguf')}-${engine.cache.policy}`;
   const trace = traceOf(pass.profile, tokens, info.name, aboutOf(info, engine));
-  const folder = resolve(options.out);
-  for (const [file, text] of [
-    [`${name}.trace.json`, JSON.stringify(trace)],
-    [`${name}.json`, json],
-  ] as const) {
-    const written = await writeOutput(folder, file, text);
-    if (!written.ok) {
-      say(written.error);
-      return exitCodes.outputUnwritable;
+  try {
+    await mkdir(options.out, { recursive: true });
+    for (const [file, text] of [
+      [`${name}.trace.json`, JSON.stringify(trace)],
+      [`${name}.json`, json],
+    ] as const) {
+      const path = join(options.out, file);
+      await writeWhole(path, text);
+      say(`wrote ${path}`);
     }
-    say(`wrote ${written.value}`);
+  } catch (error) {
+    const reason = writingFailed(error);
+    if (reason === undefined) throw error;
+    say(reason);
+    return exitCodes.notWritten;
   }
   return exitCodes.done;
 }

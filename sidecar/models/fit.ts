@@ -11,11 +11,47 @@ const gibibytes = (bytes: number): string => `${(bytes / 2 ** 30).toFixed(1)} Gi
 const clamp = (value: number, least: number, most: number): number =>
   Math.min(most, Math.max(least, value));
 
-/** What is left to the system and the editor. */
-const systemReserve = (bytes: number): number => clamp(bytes / 8, 2 ** 28, 2 ** 32);
+export type Device = 'cpu' | 'gpu';
 
-/** As the engine leaves it. */
-const gpuReserve = (bytes: number): number => clamp(bytes / 32, 2 ** 23, 2 ** 28);
+/** What is not a model's: of the system's memory what the system and the editor take, of a GPU's what the engine leaves. */
+const reserves = {
+  cpu: { share: 1 / 8, least: 2 ** 28, most: 2 ** 32 },
+  gpu: { share: 1 / 32, least: 2 ** 23, most: 2 ** 28 },
+} as const;
+
+/** What so much memory leaves to a model. */
+export function roomIn(bytes: number, device: Device): number {
+  const { share, least, most } = reserves[device];
+  return Math.max(0, bytes - clamp(bytes * share, least, most));
+}
+
+/** The least memory that has so much room. */
+export function memoryWithRoom(room: number, device: Device): number {
+  const { share, least, most } = reserves[device];
+  return room + clamp((room * share) / (1 - share), least, most);
+}
+
+/** What a model takes while it runs. */
+export interface Taken {
+  readonly weightBytes: number;
+  readonly cacheBytes: number;
+  /** A step of prefill, which is appended in FP16 before anything is coded. */
+  readonly stepBytes: number;
+}
+
+/** `weightBytes`: of all its files. */
+export function takenBy(
+  model: Sized,
+  weightBytes: number,
+  contextTokens: number,
+  cache: SightlineSettings['cache'],
+): Taken {
+  return {
+    weightBytes,
+    cacheBytes: cacheBytes(model, contextTokens, cache),
+    stepBytes: model.stepBytes + cacheBytes(model, stepTokens, { ...cache, policy: 'full' }),
+  };
+}
 
 /** Where a model of this size would run, and whether it can. `weightBytes`: of all its files. */
 export function fitOf(
@@ -27,13 +63,11 @@ export function fitOf(
   const { trainedTokens } = model;
   const wanted = asked > 0 ? asked : trainedTokens;
   const contextTokens = trainedTokens > 0 ? Math.min(wanted, trainedTokens) : wanted;
-  const least = cacheBytes(model, contextTokens, cache);
+  const { cacheBytes: least, stepBytes: step } = takenBy(model, weightBytes, contextTokens, cache);
   const budget = cache.budgetMiB * 2 ** 20;
-  // A step is appended in FP16 before anything is coded.
-  const step = model.stepBytes + cacheBytes(model, stepTokens, { ...cache, policy: 'full' });
   const all = { weightBytes, cacheBytes: least, contextTokens };
   const text = `${gibibytes(weightBytes)} of weights and ${gibibytes(least)} of cache for ${contextTokens} tokens`;
-  const room = Math.max(0, memory.bytes - systemReserve(memory.bytes));
+  const room = roomIn(memory.bytes, 'cpu');
   const needed = weightBytes + least + step;
 
   if (budget > 0 && least > budget) {
@@ -42,7 +76,7 @@ export function fitOf(
   }
   if (memory.gpu !== undefined) {
     const { name, bytes, ready } = memory.gpu;
-    const share = gpuShare(model.layers.length, all, step, bytes - gpuReserve(bytes), gpu.layers);
+    const share = gpuShare(model.layers.length, all, step, roomIn(bytes, 'gpu'), gpu.layers);
     const rest = (1 - share) * (weightBytes + least);
     const install = ready ? '' : ', once "Sightline: Install GPU Runtime" was run';
     if (share === 1) {

@@ -167,11 +167,16 @@ function modelsOf(files: readonly HubFile[]): HubModel[] {
     const whole =
       ordered.length === total &&
       ordered.every(({ name }, i) => total === 1 || Number(splitName.exec(name)?.[2]) === i + 1);
-    const quantisation = parseGGUFQuantLabel(first.name.toUpperCase()) ?? '';
-    return whole ? [{ file: first.name, quantisation, files: ordered }] : [];
+    return whole
+      ? [{ file: first.name, quantisation: quantisationOf(first.name), files: ordered }]
+      : [];
   });
   return found.sort((a, b) => bytesOf(a) - bytesOf(b));
 }
+
+/** By a file's name; empty where that does not tell. */
+export const quantisationOf = (name: string): string =>
+  parseGGUFQuantLabel(name.toUpperCase()) ?? '';
 
 export const bytesOf = ({ files }: Pick<HubModel, 'files'>): number =>
   files.reduce((sum, { bytes }) => sum + bytes, 0);

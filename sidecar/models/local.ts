@@ -60,6 +60,10 @@ export async function modelBytes(path: string): Promise<number | undefined> {
   return bytes;
 }
 
+/** What to say where parts are missing. */
+export const partsMissing = (path: string): string =>
+  `Parts of ${basename(path)} are missing beside it. Download it again.`;
+
 /** Headers of local files, read once for as long as the files do not change. */
 export class LocalHeaders {
   readonly #known = new Map<string, { readonly stamp: string; readonly header: ModelHeader }>();

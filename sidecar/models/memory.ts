@@ -16,7 +16,12 @@ type Level = { readonly k: Format; readonly v: Format } | null;
 const blockTokens = 128;
 const alignment = 64;
 
+/** Blocks hold tokens by so many. */
+const granule = 16;
+
 const aligned = (bytes: number): number => Math.ceil(bytes / alignment) * alignment;
+
+const granules = (tokens: number): number => Math.ceil(tokens / granule) * granule;
 
 /** Codes with a mean for the block and a grid for each token and group of channels. */
 const grouped = (bits: number, channels: number, size: number, tokens: number): number =>
@@ -92,12 +97,12 @@ const fine: ReadonlySet<Format> = new Set(['fp16', 'fp8', 'int8']);
 const isFine = (level: Level): boolean => level !== null && fine.has(level.k) && fine.has(level.v);
 
 /** Whether our cache holds a layer; the others are llama.cpp's, in FP16. */
-const isOurs = ({ keySize, valueSize }: LayerShape): boolean =>
+export const isOurs = ({ keySize, valueSize }: LayerShape): boolean =>
   keySize === valueSize && keySize % 16 === 0;
 
 /**
- * Bytes of a cache that holds so many tokens, as the settings keep them: what the engine accounts for, as an upper bound where
- * a policy decides by the data or layers have windows, and for `auto` the least it can do with.
+ * Bytes of a cache that holds so many tokens, as the settings keep them: what the engine accounts for, as an upper bound for
+ * `attention` and `lowrank`, which decide by the data, and where layers have windows; for `auto` the least it can do with.
  */
 export function cacheBytes(
   { layers, slides }: Pick<ModelHeader, 'layers' | 'slides'>,
@@ -126,6 +131,12 @@ export function cacheBytes(
 
 const decidesFromData: ReadonlySet<string> = new Set(['h2o', 'attention', 'importance', 'lowrank']);
 
+/** Of a block behind the window; the engine counts in single precision. */
+const heldTokens = ({ policy, keep }: CacheSettings): number =>
+  policy === 'h2o' || policy === 'importance'
+    ? granules(Math.ceil(Math.fround(keep) * blockTokens))
+    : blockTokens;
+
 /** Bytes of one KV head. */
 function headBytes(size: number, tokens: number, cache: CacheSettings): number {
   const part = (level: NonNullable<Level>, held: number): number =>
@@ -135,7 +146,7 @@ function headBytes(size: number, tokens: number, cache: CacheSettings): number {
   const sink = cache.policy === 'full' ? 0 : cache.sink;
   let bytes = 0;
   for (let at = 0; at < Math.min(sink, tokens); at += blockTokens) {
-    bytes += part(fp16, Math.ceil(Math.min(blockTokens, sink - at) / 16) * 16);
+    bytes += part(fp16, granules(Math.min(blockTokens, sink - at)));
   }
   const blocks = Math.ceil(Math.max(0, tokens - sink) / blockTokens);
   // Blocks that are behind what comes `after` them, the oldest first; those at a level are not at the one before it.
@@ -146,9 +157,12 @@ function headBytes(size: number, tokens: number, cache: CacheSettings): number {
     Math.min(blocks, Math.max(0, Math.floor((decided - sink - after) / blockTokens))),
   );
   bytes += (blocks - (passed[0] ?? 0)) * part(fp16, blockTokens);
+  const held = heldTokens(cache);
+  // Which tokens they are is told by a number each.
+  const positions = held < blockTokens ? 4 * held : 0;
   levels.forEach(({ level }, i) => {
     const here = (passed[i] ?? 0) - (passed[i + 1] ?? 0);
-    if (level !== null) bytes += here * part(level, blockTokens);
+    if (level !== null) bytes += here * (part(level, held) + positions);
   });
   return bytes;
 }

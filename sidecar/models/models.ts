@@ -25,7 +25,7 @@ import {
   type Repository,
 } from './hub.ts';
 import { hubCacheFolder, snapshotOf } from './hubCache.ts';
-import { LocalHeaders, localFiles, modelBytes, type LocalFile } from './local.ts';
+import { LocalHeaders, localFiles, modelBytes, partsMissing, type LocalFile } from './local.ts';
 import type { Memory } from './machine.ts';
 
 export interface ModelsOptions {
@@ -89,8 +89,7 @@ export class Models {
     }
     const { name } = read.value;
     if (bytes === undefined) {
-      const problem = `Parts of ${basename(path)} are missing beside it. Download it again.`;
-      return { ...known, name, bytes: 0, problem };
+      return { ...known, name, bytes: 0, problem: partsMissing(path) };
     }
     return { ...known, name, bytes, details: detailsOf(read.value, bytes, memory, settings) };
   }
@@ -177,7 +176,7 @@ export class Models {
   }
 }
 
-const noModel = (name: string): Failure => ({
+export const noModel = (name: string): Failure => ({
   code: 'DOWNLOAD_FAILED',
   message: `${name} has no GGUF model that is whole. Choose another repository: their names mostly end in "-GGUF".`,
 });

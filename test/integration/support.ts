@@ -36,8 +36,8 @@ after(() => {
 });
 
 /** A sidecar as an editor runs it, on raw stdio. */
-export function startSidecar(program = bundle): Sidecar {
-  const child = spawn(process.execPath, [program, '--stdio'], { cwd: root, env });
+export function startSidecar(program = bundle, args: readonly string[] = ['--stdio']): Sidecar {
+  const child = spawn(process.execPath, [program, ...args], { cwd: root, env });
   started.push(child);
   let stderr = '';
   child.stderr.on('data', (chunk: Buffer) => {

@@ -44,6 +44,11 @@ describe('the closed formula of the cache is the engine’s account', () => {
   it('compressed', () => compare(bundledModel, { policy: 'compressed', sink: 4, window: 256 }));
   it('hierarchical', () =>
     compare(bundledModel, { policy: 'hierarchical', window: 256, span: 512 }));
+  it('h2o', () => compare(bundledModel, { policy: 'h2o', tier: 'int8', keep: 0.5 }));
+  it('importance, at a share that is no power of two', () =>
+    compare(bundledModel, { policy: 'importance', tier: 'int4', keep: 0.7 }));
+  it('h2o that keeps everything', () =>
+    compare(bundledModel, { policy: 'h2o', tier: 'int8', keep: 1 }));
   it('heads of 128', () =>
     compare(modelFile(smallModels.qwen3), { policy: 'selective', tier: 'int4' }));
   it('heads of 80', () =>

@@ -5,7 +5,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { CompleteEvent, Job, NativeEngine } from '../../sidecar/engine/addon.ts';
 import { failureOf } from '../../sidecar/engine/failure.ts';
 import { bundledModel, bundledModelInF32 } from '../fixtures/models/generate.ts';
-import { uniformStream } from '../fixtures/models/weights.ts';
+import { uniformStream } from '../../sidecar/evaluation/random.ts';
 import { spawnChild } from './support/child.ts';
 import { codeTokens, readCorpus } from '../fixtures/corpus.ts';
 import {

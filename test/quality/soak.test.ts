@@ -10,7 +10,7 @@ import { loadAddon } from '../../sidecar/engine/load.ts';
 import { succeed } from '../../sidecar/result.ts';
 import { mixedText } from '../fixtures/corpus.ts';
 import { bundledModel } from '../fixtures/models/generate.ts';
-import { uniformStream } from '../fixtures/models/weights.ts';
+import { uniformStream } from '../../sidecar/evaluation/random.ts';
 import { Editor } from '../unit/support/editor.ts';
 import { serveInProcess } from '../unit/support/inProcess.ts';
 import { withComplete } from '../unit/support/watched.ts';

@@ -2,6 +2,9 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { describe, it } from 'node:test';
 import ts from 'typescript';
+import { completeCommand } from '../../sidecar/cli/complete.ts';
+import { fitCommand } from '../../sidecar/cli/fit.ts';
+import { generateCommand } from '../../sidecar/cli/generate.ts';
 import { exitCodes } from '../../sidecar/exit.ts';
 
 const read = (path: string): string =>
@@ -69,6 +72,25 @@ describe('docs/errors.md', () => {
 
   it('describes every exit code, and no other', () => {
     assert.deepEqual(listed(/^\| (\d+) +\|/gm), Object.values(exitCodes).map(String).sort());
+  });
+});
+
+describe('docs/cli.md', () => {
+  it('names every option of the commands', () => {
+    const page = read('docs/cli.md');
+    for (const command of [completeCommand(), generateCommand(), fitCommand()]) {
+      assert.ok(page.includes(`\n## ${command.name()}\n`), command.name());
+      for (const { long } of command.options) {
+        assert.ok(page.includes(`\`${long ?? ''}\``), `${command.name()} ${long ?? ''}`);
+      }
+    }
+  });
+
+  it('describes exit codes as docs/errors.md does', () => {
+    const codes = [...read('docs/cli.md').matchAll(/^\| `(\d+)` +\|/gm)].map(([, code]) => code);
+    const known = Object.values(exitCodes).map(String);
+    assert.ok(codes.length >= 6);
+    for (const code of codes) assert.ok(code !== undefined && known.includes(code), code);
   });
 });
 

@@ -202,7 +202,8 @@ void run(const Policy& policy, const Geometries& geometries, uint32_t seed,
   std::vector<Pair> pairs;
   pairs.push_back(make(policy, pool, geometries));
   for (int operation = 0; operation < options.operations; operation++) {
-    Pair& pair = pairs[static_cast<size_t>(below(static_cast<int32_t>(pairs.size())))];
+    const auto chosen = static_cast<size_t>(below(static_cast<int32_t>(pairs.size())));
+    Pair& pair = pairs[chosen];
     const int32_t length = pair.model.length();
     switch (below(12)) {
       case 0:
@@ -263,9 +264,11 @@ void run(const Policy& policy, const Geometries& geometries, uint32_t seed,
         if (length < options.longest)
           append(pair, 1 + static_cast<int32_t>(random() % options.longest_step), true);
     }
-    for (const Pair& each : pairs) {
-      check_contents(each);
-      check_account(each);
+    // What an operation does to the other sequences shows as well when some more were done.
+    const bool looks_at_all = operation % 4 == 3 || operation + 1 == options.operations;
+    for (size_t i = 0; i < pairs.size(); i++) {
+      if (looks_at_all || i == chosen) check_contents(pairs[i]);
+      check_account(pairs[i]);
     }
     check_pool(pool, pairs);
   }
@@ -279,7 +282,7 @@ void run(const Policy& policy, const Geometries& geometries, uint32_t seed,
 
 TEST_CASE("any operations on sequences agree with a plain list of tokens") {
   for (const Policy& policy : policies())
-    for (uint32_t seed = 0; seed < 6; seed++) run(policy, kSmall, seed);
+    for (uint32_t seed = 0; seed < 4; seed++) run(policy, kSmall, seed);
 }
 
 TEST_CASE("head sizes make no difference") {
@@ -294,5 +297,5 @@ TEST_CASE("where the pool is exhausted, nothing is lost") {
   const Options tight{.operations = 60, .pool_budget = size_t{150} << 10};
   for (const Policy& policy : policies())
     if (policy.kind != PolicyKind::compressed)  // needs no more
-      for (uint32_t seed = 0; seed < 3; seed++) run(policy, kSmall, seed, tight);
+      for (uint32_t seed = 0; seed < 2; seed++) run(policy, kSmall, seed, tight);
 }

@@ -327,14 +327,14 @@ TEST_CASE("drafts on a GPU, with all layers or some, change neither the tokens n
     chosen.step_costs = StepCosts{{1, 1, 1, 1}};
     OnGpu gpu;
     REQUIRE(gpu.load(chosen, layers));
-    const auto words = tokens(70);
+    const auto words = tokens(50);
     auto prompt = words;
     for (int i = 0; i < 3; i++) prompt.insert(prompt.end(), words.begin(), words.end());
     const Cancel never{false};
     const auto run = [&](bool speculate, float temperature) {
       gpu.model->truncate(0);
       auto result = gpu.model->complete({.tokens = prompt,
-                                         .max_tokens = 40,
+                                         .max_tokens = 24,
                                          .sampling = {temperature, 40, 1, 0, 1},
                                          .stop_tokens = {},
                                          .shared_tokens = 0,
@@ -418,7 +418,7 @@ TEST_CASE("as many layers are on a GPU as it has room for, and the CPU has the o
     before = layers;
     seen.insert(layers);
     // What a step needs for itself may still be too much for so small a GPU.
-    const auto logits = gpu.model->evaluate(tokens(700), false, never);
+    const auto logits = gpu.model->evaluate(tokens(400), false, never);
     if (!logits) CHECK(logits.error().code == Code::out_of_memory);
     gpu.model->truncate(0);
     CHECK(gpu.model->evaluate(tokens(20), false, never));

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { fitLine, median, quantile, spread } from '../../../bench/statistics.ts';
+import { fitLine, spread } from '../../../bench/statistics.ts';
+import { median, quantile } from '../../../sidecar/evaluation/statistics.ts';
 
 const near = (actual: number, expected: number): void => {
   assert.ok(Math.abs(actual - expected) < 1e-9 * Math.max(1, Math.abs(expected)), `${actual}`);

@@ -18,7 +18,7 @@ import { uriOf } from '../../../sidecar/context/workspace.ts';
 import { folderWith } from '../support/folder.ts';
 import { openOnly } from '../support/sources.ts';
 import { FakeError, loadFake } from '../support/fakeAddon.ts';
-import { uniformStream } from '../../fixtures/models/weights.ts';
+import { uniformStream } from '../../../sidecar/evaluation/random.ts';
 
 const never = new AbortController().signal;
 

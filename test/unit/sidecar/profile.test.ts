@@ -1,9 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { after, before, describe, it } from 'node:test';
-import { reasonOf, writeOutput } from '../../../sidecar/cli/outputs.ts';
+import { describe, it } from 'node:test';
 import { formatProfile } from '../../../sidecar/cli/profileTable.ts';
 import type { ModelInfo, OperationEvent, Profile } from '../../../sidecar/engine/addon.ts';
 import { growthOf, sampled } from '../../../sidecar/profile/growth.ts';
@@ -271,36 +267,5 @@ describe('formatProfile', () => {
     assert.match(text, /^ +1 others +2 +0\.00 /m);
     assert.doesNotMatch(text, /GET_ROWS|without a profile/);
     assert.match(text, /^The last 3 steps are not counted: ask for fewer tokens\.$/m);
-  });
-});
-
-describe('writeOutput', () => {
-  let folder = '';
-  before(async () => {
-    folder = await mkdtemp(join(tmpdir(), 'sightline-'));
-  });
-  after(() => rm(folder, { recursive: true }));
-
-  it('makes the folder, replaces what was there, and leaves nothing else', async () => {
-    const inner = join(folder, 'a', 'b');
-    for (const text of ['one', 'two']) {
-      const written = await writeOutput(inner, 'x.json', text);
-      assert.ok(written.ok);
-      assert.equal(await readFile(written.value, 'utf8'), text);
-    }
-    assert.deepEqual(await readdir(inner), ['x.json']);
-  });
-
-  it('says why a file cannot be written, and what to do', async () => {
-    const file = join(folder, 'file');
-    await writeFile(file, '');
-    const refused = await writeOutput(file, 'x.json', 'text');
-    assert.ok(!refused.ok);
-    assert.match(
-      refused.error,
-      /x\.json cannot be written: .*\. Choose another folder with --out$/,
-    );
-    const full = Object.assign(new Error('ENOSPC: no space left'), { code: 'ENOSPC' });
-    assert.match(reasonOf(full), /no room left\. Make room on it, or choose another folder/);
   });
 });

@@ -3,8 +3,11 @@ import path from 'node:path';
 import { after, describe, it } from 'node:test';
 import {
   CancellationTokenSource,
+  CompletionItemKind,
   DidChangeWorkspaceFoldersNotification,
   InlineCompletionTriggerKind,
+  InsertTextFormat,
+  InsertTextMode,
   LSPErrorCodes,
   TextDocumentSyncKind,
   WorkDoneProgress,
@@ -23,6 +26,7 @@ import {
 } from '../../../sidecar/protocol.ts';
 import { fail, succeed, type Result } from '../../../sidecar/result.ts';
 import type { ServerOptions } from '../../../sidecar/server.ts';
+import { parseSettings } from '../../../sidecar/settings.ts';
 import { uriOf } from '../../../sidecar/context/workspace.ts';
 import { Windows } from '../../../sidecar/windows.ts';
 import { folderWith } from '../support/folder.ts';
@@ -628,6 +632,118 @@ describe('server', () => {
     assert.match(without, /on the CPU\. No GPU\./);
     assert.match(without, /\[GPU_UNAVAILABLE\]$/m);
     assert.match(without, /Switched off/);
+  });
+
+  describe('for an editor that knows no inline completions', () => {
+    const listing = async (
+      fake: FakeOptions = {},
+      more: Partial<ServerOptions> = {},
+    ): Promise<{ client: LspClient; addon: FakeAddon }> => {
+      const addon = new FakeAddon(fake);
+      const client = connect(() => succeed(addon.loaded), more);
+      const { capabilities } = await client.initialize(undefined, [], {});
+      assert.ok(capabilities.completionProvider?.triggerCharacters?.includes('.'));
+      return { client, addon };
+    };
+
+    it('lists completions, and for others does not', async () => {
+      const { client } = await listing();
+      const other = connect(() => succeed(new FakeAddon().loaded));
+      assert.equal((await other.initialize()).capabilities.completionProvider, undefined);
+      await client.open(uri, 'let = 1;\n');
+      const cursor = { line: 0, character: 4 };
+      assert.deepEqual(await client.list(uri, cursor), [
+        {
+          ...{ label: 'answer', kind: CompletionItemKind.Text, detail: 'Sightline' },
+          ...{ sortText: '!', filterText: 'answer', insertText: 'answer' },
+          ...{ insertTextFormat: InsertTextFormat.PlainText },
+          insertTextMode: InsertTextMode.asIs,
+          textEdit: { range: { start: cursor, end: cursor }, newText: 'answer' },
+        },
+      ]);
+    });
+
+    it('lets the word at the cursor and all lines of the completion be one item', async () => {
+      const { client } = await listing({ answer: ['Line(\n', '  1,\n', ');'] });
+      await client.open(uri, 'const übe\n');
+      const [item] = await client.list(uri, { line: 0, character: 9 });
+      const newText = 'übeLine(\n  1,\n);';
+      const range = { start: { line: 0, character: 6 }, end: { line: 0, character: 9 } };
+      assert.deepEqual(item?.textEdit, { range, newText });
+      assert.ok(item.filterText === newText && item.insertText === newText);
+      assert.equal(item.label, 'übeLine( …');
+      const value = `\`\`\`typescript\n${newText}\n\`\`\``;
+      assert.deepEqual(item.documentation, { kind: 'markdown', value });
+    });
+
+    it('goes on with what it listed while that is typed', async () => {
+      const { client, addon } = await listing({ answer: ['call(a)'] });
+      await client.open(uri, '');
+      await client.list(uri, start);
+      await client.insert(uri, 2, start, 'ca');
+      const [item] = await client.list(uri, { line: 0, character: 2 });
+      const range = { start, end: { line: 0, character: 2 } };
+      assert.deepEqual(item?.textEdit, { range, newText: 'call(a)' });
+      // What the editor closed by itself is replaced.
+      await client.insert(uri, 3, { line: 0, character: 2 }, 'll()');
+      const cursor = { line: 0, character: 5 };
+      const [rest] = await client.list(uri, cursor);
+      const behind = { start: cursor, end: { line: 0, character: 6 } };
+      assert.deepEqual(rest?.textEdit, { range: behind, newText: 'a)' });
+      assert.equal(addon.engines[0]?.requests.length, 1);
+    });
+
+    it('ends what is cancelled, and what a newer request follows', async () => {
+      const answerGate = gate();
+      const { client } = await listing({ answerGate });
+      await client.open(uri, 'a');
+      const source = new CancellationTokenSource();
+      const cancelled = assert.rejects(client.list(uri, end, source.token), isCancelled);
+      await client.until(() => client.statuses.at(-1)?.state === 'generating');
+      source.cancel();
+      await cancelled;
+      const followed = assert.rejects(client.list(uri, end), isCancelled);
+      const last = client.list(uri, end);
+      await followed;
+      answerGate.open();
+      assert.equal((await last)[0]?.insertText, 'aanswer');
+    });
+
+    it('lists nothing where nothing is offered', async () => {
+      const { client, addon } = await listing({ answer: ['  \n'] });
+      await client.open(uri, 'a b');
+      assert.deepEqual(await client.list(uri, start), []);
+      assert.deepEqual(await client.list('file:///unknown.ts', start), []);
+      assert.equal(addon.engines[0]?.requests.length ?? 0, 0);
+      assert.deepEqual(await client.list(uri, { line: 0, character: 3 }), []);
+      await assert.rejects(client.connection.sendRequest('textDocument/completion', {}));
+      await client.configure({ enable: false });
+      assert.deepEqual(await client.list(uri, { line: 0, character: 3 }), []);
+    });
+  });
+
+  it('takes settings under its name, and leaves them alone where there are none', async () => {
+    // Helix sends `config` as both.
+    const { client, addon } = await session({}, { sightline: { completion: { maxTokens: 5 } } });
+    await client.connection.sendNotification('workspace/didChangeConfiguration', {
+      settings: { completion: { maxTokens: 7 } },
+    });
+    await client.open(uri, 'a');
+    await client.complete(uri, end);
+    assert.equal(addon.engines[0]?.requests[0]?.maxTokens, 5);
+    assert.deepEqual(client.shown, []);
+  });
+
+  it('takes what the command line says for what the client leaves out', async () => {
+    const addon = new FakeAddon();
+    const { settings } = parseSettings({ cache: { policy: 'hierarchical', span: 99 } });
+    const client = connect(() => succeed(addon.loaded), { defaults: settings });
+    await client.initialize({ threads: 2, cache: { span: 'far' } });
+    await client.open(uri, 'a');
+    await client.complete(uri, end);
+    assert.equal(addon.loads[0]?.threads, 2);
+    assert.deepEqual(addon.loads[0].cache, { policy: 'hierarchical', sink: 16, span: 99 });
+    assert.match(client.shown[0] ?? '', /cache\.span must be .*, not "far"/);
   });
 
   it('frees the model at shutdown', async () => {

@@ -1,5 +1,6 @@
 import type { Readable, Writable } from 'node:stream';
 import {
+  CompletionRequest,
   createProtocolConnection,
   DidChangeConfigurationNotification,
   DidChangeTextDocumentNotification,
@@ -16,12 +17,14 @@ import {
   WorkDoneProgress,
   WorkDoneProgressCreateRequest,
   type CancellationToken,
+  type CompletionItem,
   type InitializeResult,
   type InlineCompletionItem,
   type Position,
   type Range,
   type ProtocolConnection,
   type SelectedCompletionInfo,
+  type TextDocumentClientCapabilities,
   type WorkspaceFolder,
 } from 'vscode-languageserver/node';
 import {
@@ -82,13 +85,14 @@ export class LspClient {
   async initialize(
     initializationOptions?: unknown,
     workspaceFolders: readonly WorkspaceFolder[] = [],
+    textDocument: TextDocumentClientCapabilities = { inlineCompletion: {} },
   ): Promise<InitializeResult> {
     const result = await this.connection.sendRequest<InitializeResult>(InitializeRequest.method, {
       processId: null,
       rootUri: null,
       workspaceFolders,
       capabilities: {
-        textDocument: { inlineCompletion: {} },
+        textDocument,
         window: { workDoneProgress: true },
         workspace: { workspaceFolders: true },
         experimental: { sightline: { definitions: true } },
@@ -149,6 +153,20 @@ export class LspClient {
           ...(selectedCompletionInfo === undefined ? {} : { selectedCompletionInfo }),
         },
       },
+      token,
+    );
+    return Array.isArray(result) ? result : (result?.items ?? []);
+  }
+
+  /** What an editor that knows no inline completions shows in a list. */
+  async list(
+    uri: string,
+    position: Position,
+    token?: CancellationToken,
+  ): Promise<CompletionItem[]> {
+    const result = await this.connection.sendRequest(
+      CompletionRequest.type,
+      { textDocument: { uri }, position },
       token,
     );
     return Array.isArray(result) ? result : (result?.items ?? []);

@@ -2,6 +2,7 @@
 // What kernels need besides C++, on the emulator: the counterpart of nvcc's (instructions.h).
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <bit>
 #include <cmath>
@@ -55,7 +56,7 @@ const std::byte* exchange(const T& value, const Site& site) {
 }
 
 /// The element of a pair of halves.
-inline double element(uint32_t pair, unsigned index) {
+inline float element(uint32_t pair, unsigned index) {
   return half_to_float(static_cast<uint16_t>(pair >> 16 * index));
 }
 
@@ -120,27 +121,11 @@ void wait_for_copies() {
 /// differs by a few units in the last place of its largest term.
 inline void multiply_add(float (&sum)[4], const uint32_t (&a)[4], const uint32_t (&b)[2],
                          const Site& site = Site::current()) {
-  struct Operands {
-    uint32_t a[4], b[2];
-  };
-  Operands own;
-  std::copy(std::begin(a), std::end(a), own.a);
-  std::copy(std::begin(b), std::end(b), own.b);
-  const std::byte* offers = emulation::exchange(own, site);
+  const std::byte* offers = emulation::exchange(emulator::operands(a, b), site);
   const unsigned lane = lane_index();
   if (lane == 0) Machine::current().count_matrix_product();
-  for (unsigned i = 0; i < 4; i++) {
-    const unsigned row = lane / 4, is_lower = i / 2, column = lane % 4 * 2 + i % 2;
-    double total = 0;
-    for (unsigned k = 0; k < 16; k++) {
-      const unsigned in_pair = k % 2, pair = k % 8 / 2, half = k / 8;
-      const auto left = emulation::offered<Operands>(offers, 4 * row + pair);
-      const auto right = emulation::offered<Operands>(offers, 4 * column + pair);
-      total += emulation::element(left.a[2 * half + is_lower], in_pair) *
-               emulation::element(right.b[half], in_pair);
-    }
-    sum[i] = static_cast<float>(sum[i] + total);
-  }
+  const std::array<double, 4> product = Machine::product(offers, lane);
+  for (unsigned i = 0; i < 4; i++) sum[i] = static_cast<float>(sum[i] + product[i]);
 }
 
 /// Transposes an 8 x 8 matrix of halves: lane 4 * i + j holds elements 2 * j and 2 * j + 1 of row
@@ -160,13 +145,13 @@ inline uint32_t pack_halves(float low, float high) {
 // Rounding to floats first changes nothing: they have more than twice the bits of halves.
 inline uint32_t subtract_halves(uint32_t a, uint32_t b) {
   const auto difference = [&](unsigned i) {
-    return static_cast<float>(emulation::element(a, i) - emulation::element(b, i));
+    return emulation::element(a, i) - emulation::element(b, i);
   };
   return pack_halves(difference(0), difference(1));
 }
 inline uint32_t multiply_halves(uint32_t a, uint32_t b) {
   const auto product = [&](unsigned i) {
-    return static_cast<float>(emulation::element(a, i) * emulation::element(b, i));
+    return emulation::element(a, i) * emulation::element(b, i);
   };
   return pack_halves(product(0), product(1));
 }

@@ -4,6 +4,8 @@
 #include <cstring>
 #include <numeric>
 
+#include "attention/half.h"
+
 extern "C" {
 __attribute__((weak)) void __asan_poison_memory_region(const volatile void* at, size_t bytes);
 __attribute__((weak)) void __asan_unpoison_memory_region(const volatile void* at, size_t bytes);
@@ -52,11 +54,22 @@ std::string text_of(const Dim& dim) {
 }
 
 bool same(const Site& a, const Site& b) {
-  return a.line() == b.line() && std::strcmp(a.file_name(), b.file_name()) == 0;
+  return a.line() == b.line() &&
+         (a.file_name() == b.file_name() || std::strcmp(a.file_name(), b.file_name()) == 0);
 }
 
 std::string text_of(const Site& site) {
   return std::string(site.file_name()) + ":" + std::to_string(site.line());
+}
+
+/// memcpy of few bytes: sanitizers look at every call of that one.
+void copy(std::byte* to, const std::byte* from, size_t bytes) {
+  for (; bytes >= sizeof(uint32_t); bytes -= sizeof(uint32_t)) {
+    std::memcpy(to, from, sizeof(uint32_t));
+    to += sizeof(uint32_t);
+    from += sizeof(uint32_t);
+  }
+  for (; bytes > 0; bytes--) *to++ = *from++;
 }
 
 Dim place_in(unsigned index, const Dim& dim) {
@@ -69,6 +82,16 @@ Fault::Fault(const std::string& what, const Site& site, const Place& place)
     : std::runtime_error(what + " (" + text_of(site) + ", block " + text_of(place.block) +
                          ", thread " + text_of(place.thread) + ", lane " +
                          std::to_string(place.lane) + ")") {}
+
+Operands operands(const uint32_t (&a)[4], const uint32_t (&b)[2]) {
+  const auto half = [](uint32_t pair, unsigned i) {
+    return half_to_float(static_cast<uint16_t>(pair >> 16 * i));
+  };
+  Operands floats;
+  for (unsigned i = 0; i < 8; i++) floats.a[i / 2][i % 2] = half(a[i / 2], i % 2);
+  for (unsigned i = 0; i < 4; i++) floats.b[i / 2][i % 2] = half(b[i / 2], i % 2);
+  return floats;
+}
 
 Machine::Machine(Order order) : order_(order), random_(order.seed) {}
 
@@ -262,7 +285,7 @@ const std::byte* Machine::exchange(uint32_t mask, std::span<const std::byte> own
   collective.site = site;
   std::byte* const offers =
       collective.offers.data() + collective.turn % 2 * kWarpLanes * kExchangeBytes;
-  std::memcpy(offers + thread.place.lane * kExchangeBytes, own.data(), own.size());
+  copy(offers + thread.place.lane * kExchangeBytes, own.data(), own.size());
   collective.arrived |= self;
   if (memory == Memory::ordered) order_before(&warp);
   if (collective.arrived == (mask & warp.lanes)) {
@@ -306,7 +329,30 @@ std::byte* Machine::carve(size_t bytes, size_t alignment) {
 
 void Machine::copy_offer(const std::byte* offers, unsigned lane, std::span<std::byte> to) {
   const Aside aside;
-  std::memcpy(to.data(), offers + lane * kExchangeBytes, to.size());
+  copy(to.data(), offers + lane * kExchangeBytes, to.size());
+}
+
+std::array<double, 4> Machine::product(const std::byte* offers, unsigned lane) {
+  const Aside aside;
+  const auto of = [&](unsigned other) {
+    return reinterpret_cast<const Operands*>(offers + other * kExchangeBytes);
+  };
+  const unsigned row = lane / 4, column = lane % 4 * 2;
+  std::array<double, 4> sums{};  // of two rows, eight apart, and of two columns
+  for (unsigned half = 0; half < 2; half++) {
+    for (unsigned pair = 0; pair < 4; pair++) {
+      const Operands* const left = of(4 * row + pair);
+      const Operands* const first = of(4 * column + pair);
+      const Operands* const second = of(4 * (column + 1) + pair);
+      for (unsigned in_pair = 0; in_pair < 2; in_pair++) {
+        for (unsigned i = 0; i < 4; i++) {
+          const double element = left->a[2 * half + i / 2][in_pair];
+          sums[i] += element * (i % 2 == 0 ? first : second)->b[half][in_pair];
+        }
+      }
+    }
+  }
+  return sums;
 }
 
 void Machine::count_access(Access access, const void* at, size_t bytes, const Site& site) {

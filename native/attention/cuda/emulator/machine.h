@@ -71,6 +71,12 @@ struct Order {
   uint32_t seed = 0;
 };
 
+/// A lane's part of the operands of a[16][16] * b[16][8]: pairs, whose halves floats hold exactly.
+struct Operands {
+  float a[4][2], b[2][2];
+};
+Operands operands(const uint32_t (&a)[4], const uint32_t (&b)[2]);
+
 /// One block at a time, on the calling thread.
 class Machine {
  public:
@@ -102,6 +108,9 @@ class Machine {
 
   /// What `lane` offered.
   static void copy_offer(const std::byte* offers, unsigned lane, std::span<std::byte> to);
+
+  /// The elements that `lane` has of the product of what all lanes offered, which are Operands.
+  static std::array<double, 4> product(const std::byte* offers, unsigned lane);
 
   /// A shared variable of the block, told apart by `key`. Full of 0xff, which is NaN, at first.
   void* shared(const void* key, size_t bytes, size_t alignment);
