@@ -78,7 +78,7 @@ export default tseslint.config(
     }),
   },
   {
-    files: ['sidecar/{download,evaluation,fit,models,quality,remote}/**/*.ts'],
+    files: ['sidecar/{download,evaluation,fit,models,profile,quality,remote}/**/*.ts'],
     rules: forbid(noVscode, noExtension, {
       regex: '(^|/)(?:serve|cli)/',
       message: 'What is served or said does not know how.',

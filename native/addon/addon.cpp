@@ -74,6 +74,7 @@ class EngineObject : public Napi::ObjectWrap<EngineObject> {
                            InstanceMethod<&EngineObject::stats>("stats"),
                            InstanceMethod<&EngineObject::save_session>("saveSession"),
                            InstanceMethod<&EngineObject::restore_session>("restoreSession"),
+                           InstanceMethod<&EngineObject::take_profile>("takeProfile"),
                            InstanceMethod<&EngineObject::close>("close"),
                        });
   }
@@ -277,6 +278,12 @@ class EngineObject : public Napi::ObjectWrap<EngineObject> {
         [path = call[0].As<Napi::String>().Utf8Value(), method](
             runtime::Model& model, const Settlement&) { return (model.*method)(path); },
         [](Napi::Env env, const runtime::Session& session) { return to_js(env, session); });
+  }
+
+  Napi::Value take_profile(const Napi::CallbackInfo& call) {
+    return promise(
+        call.Env(), [](runtime::Model& model, const Settlement&) { return model.take_profile(); },
+        [](Napi::Env env, const device::Recorded& recorded) { return to_js(env, recorded); });
   }
 
   Napi::Value close(const Napi::CallbackInfo& call) {

@@ -189,6 +189,12 @@ Result<runtime::LoadOptions> to_load_options(const Napi::Value& value) {
   options.threads = reader.count("threads", kMostThreads);
   options.cache_budget_bytes = static_cast<size_t>(reader.number("cacheBudgetBytes", 0, 0x1p53));
   options.self_check = reader.flag("selfCheck");
+  if (reader.has("profile")) {
+    const std::string what = reader.text("profile");
+    if (what != "steps" && what != "operations") reader.fail("profile", "steps or operations");
+    options.profiling =
+        what == "steps" ? runtime::Profiling::steps : runtime::Profiling::operations;
+  }
   if (reader.has("gpu")) {
     Reader gpu(reader.get("gpu"));
     options.gpu_required = gpu.flag("required");
@@ -322,6 +328,25 @@ Napi::Value to_js(Napi::Env env, const runtime::Info& info) {
   return object;
 }
 
+/// `passed`: bytes of the part that is llama.cpp's own.
+static Napi::Array tiers_of(Napi::Env env, const cache::Account& account, size_t passed) {
+  Napi::Array tiers = Napi::Array::New(env);
+  const auto add = [&](const std::string& name, int64_t tokens, size_t bytes) {
+    if (bytes == 0) return;
+    Napi::Object tier = Napi::Object::New(env);
+    tier.Set("name", name);
+    tier.Set("tokens", static_cast<double>(tokens));
+    tier.Set("bytes", static_cast<double>(bytes));
+    tiers.Set(tiers.Length(), tier);
+  };
+  add("sink", account.sink.tokens, account.sink.bytes);
+  for (const cache::Account::Coded& level : account.coded)
+    add(attention::name_of(level.tier), level.tokens, level.bytes);
+  add("window", account.window.tokens, account.window.bytes);
+  add("passthrough", account.tokens, passed);
+  return tiers;
+}
+
 static Napi::Value to_js(Napi::Env env, const runtime::Check& check) {
   Napi::Object object = Napi::Object::New(env);
   object.Set("asked", check.asked);
@@ -334,28 +359,11 @@ static Napi::Value to_js(Napi::Env env, const runtime::Check& check) {
 
 Napi::Value to_js(Napi::Env env, const runtime::Stats& stats) {
   const cache::Account& account = stats.account;
-  Napi::Array tiers = Napi::Array::New(env);
-  size_t total = 0;
-  const auto add = [&](const std::string& name, int64_t tokens, size_t bytes) {
-    if (bytes == 0) return;
-    Napi::Object tier = Napi::Object::New(env);
-    tier.Set("name", name);
-    tier.Set("tokens", static_cast<double>(tokens));
-    tier.Set("bytes", static_cast<double>(bytes));
-    tiers.Set(tiers.Length(), tier);
-    total += bytes;
-  };
-  add("sink", account.sink.tokens, account.sink.bytes);
-  for (const cache::Account::Coded& level : account.coded)
-    add(attention::name_of(level.tier), level.tokens, level.bytes);
-  add("window", account.window.tokens, account.window.bytes);
-  add("passthrough", account.tokens, stats.passed_bytes);
-
   Napi::Object object = Napi::Object::New(env);
   object.Set("policy", stats.policy);
   object.Set("tokens", static_cast<double>(account.tokens));
   object.Set("contextTokens", stats.context_tokens);
-  object.Set("bytes", static_cast<double>(total));
+  object.Set("bytes", static_cast<double>(account.bytes() + stats.passed_bytes));
   object.Set("reservedBytes", static_cast<double>(stats.reserved_bytes + stats.passed_bytes));
   object.Set("budgetBytes", static_cast<double>(stats.budget_bytes));
   Napi::Array sequences = Napi::Array::New(env);
@@ -371,11 +379,67 @@ Napi::Value to_js(Napi::Env env, const runtime::Stats& stats) {
   object.Set("fp16Bytes", static_cast<double>(account.fp16_bytes + stats.passed_bytes));
   object.Set("droppedTokens", static_cast<double>(account.dropped_tokens));
   object.Set("degradedTokens", static_cast<double>(account.degraded_tokens));
-  object.Set("tiers", tiers);
+  object.Set("tiers", tiers_of(env, account, stats.passed_bytes));
   Napi::Array biased = Napi::Array::New(env);
   for (const int32_t layer : stats.biased_layers) biased.Set(biased.Length(), layer);
   object.Set("biasedLayers", biased);
   if (stats.check) object.Set("check", to_js(env, *stats.check));
+  return object;
+}
+
+static Napi::Value to_js(Napi::Env env, const device::Operation& operation) {
+  Napi::Object object = Napi::Object::New(env);
+  object.Set("name", operation.name);
+  object.Set("role", operation.role);
+  if (operation.layer >= 0) object.Set("layer", operation.layer);
+  object.Set("shape", operation.shape);
+  object.Set("device", operation.device);
+  if (!operation.kernel.empty()) object.Set("kernel", operation.kernel);
+  if (!operation.tiers.empty()) object.Set("tiers", operation.tiers);
+  return object;
+}
+
+static Napi::Value to_js(Napi::Env env, const device::Event& event) {
+  Napi::Object object = Napi::Object::New(env);
+  object.Set("operation", event.operation);
+  object.Set("step", event.step);
+  object.Set("start", event.start);
+  object.Set("duration", event.duration);
+  object.Set("flops", event.cost.flops);
+  object.Set("bytes", event.cost.bytes);
+  if (event.cost.cache.empty()) return object;
+  Napi::Object tiers = Napi::Object::New(env);
+  for (const device::TierBytes& tier : event.cost.cache)
+    tiers.Set(attention::name_of(tier.tier), static_cast<double>(tier.bytes));
+  object.Set("cacheBytes", tiers);
+  return object;
+}
+
+static Napi::Value to_js(Napi::Env env, const device::ProfiledStep& step) {
+  Napi::Object object = Napi::Object::New(env);
+  object.Set("first", step.first);
+  object.Set("tokens", step.tokens);
+  object.Set("start", step.start);
+  object.Set("duration", step.duration);
+  object.Set("fp16Bytes", static_cast<double>(step.account.fp16_bytes + step.passed_bytes));
+  object.Set("tiers", tiers_of(env, step.account, step.passed_bytes));
+  return object;
+}
+
+Napi::Value to_js(Napi::Env env, const device::Recorded& recorded) {
+  const auto list = [&](const auto& items) {
+    Napi::Array array = Napi::Array::New(env, items.size());
+    for (size_t i = 0; i < items.size(); i++) {
+      const Napi::HandleScope scope(env);
+      array.Set(static_cast<uint32_t>(i), to_js(env, items[i]));
+    }
+    return array;
+  };
+  Napi::Object object = Napi::Object::New(env);
+  object.Set("operations", list(recorded.operations));
+  object.Set("events", list(recorded.events));
+  object.Set("steps", list(recorded.steps));
+  object.Set("lostSteps", recorded.lost_steps);
   return object;
 }
 

@@ -21,6 +21,7 @@ Napi::Value to_js(Napi::Env env, const std::vector<runtime::Forecast>& forecasts
 Napi::Value to_js(Napi::Env env, const runtime::Comparison& comparison);
 Napi::Value to_js(Napi::Env env, const runtime::Session& session);
 Napi::Value to_js(Napi::Env env, const runtime::Completion& completion);
+Napi::Value to_js(Napi::Env env, const device::Recorded& recorded);
 Napi::Value to_js(Napi::Env env, const std::vector<llama_token>& tokens);
 Napi::Value to_js(Napi::Env env, const std::vector<float>& logits);
 

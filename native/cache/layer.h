@@ -88,7 +88,13 @@ class Layer {
   void each_segment(Visit visit) const;
   template <typename Visit>
   void each_recoding(Visit visit) const;
-  void store(Side side, int32_t kv_head, attention::Rows rows);
+  void store(Side side, int32_t kv_head, attention::Rows rows) {
+    write(side, kv_head, rows);
+    code(side, kv_head);
+  }
+  // Its two parts.
+  void write(Side side, int32_t kv_head, attention::Rows rows);
+  void code(Side side, int32_t kv_head);
   void commit();
   void abandon();
   attention::Received received();

@@ -154,8 +154,8 @@ Selection Layer::selection(int32_t index) const {
   return kept;
 }
 
-/// Writes rows into the FP16 blocks of the step, then codes the blocks that pass to another level.
-void Layer::store(Side side, int32_t kv_head, attention::Rows rows) {
+/// Writes rows into the FP16 blocks of the step.
+void Layer::write(Side side, int32_t kv_head, attention::Rows rows) {
   assert(rows.count == pending_);
   const auto store_side = side == Side::keys ? attention::store_keys : attention::store_values;
   each_segment([&](const Segment& segment) {
@@ -164,6 +164,10 @@ void Layer::store(Side side, int32_t kv_head, attention::Rows rows) {
     store_side(halves_at(side_of(geometry_, *segment.copy, side, kv_head)),
                segment.copy->extent(geometry_.head_dim), segment.at, part);
   });
+}
+
+/// Codes the blocks that pass to another level.
+void Layer::code(Side side, int32_t kv_head) {
   each_recoding([&](const Recoding& coding) {
     recode(geometry_, coding.first, *coding.from, *coding.to, side, kv_head);
   });

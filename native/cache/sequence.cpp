@@ -55,6 +55,14 @@ void Sequence::store_values(int32_t layer, int32_t kv_head, attention::Rows rows
   layers_[static_cast<size_t>(layer)].store(Side::values, kv_head, rows);
 }
 
+void Sequence::write(int32_t layer, Side side, int32_t kv_head, attention::Rows rows) {
+  layers_[static_cast<size_t>(layer)].write(side, kv_head, rows);
+}
+
+void Sequence::code(int32_t layer, Side side, int32_t kv_head) {
+  layers_[static_cast<size_t>(layer)].code(side, kv_head);
+}
+
 void Sequence::commit(int32_t layer) { layers_[static_cast<size_t>(layer)].commit(); }
 
 void Sequence::abandon(int32_t layer) { layers_[static_cast<size_t>(layer)].abandon(); }

@@ -54,6 +54,9 @@ class Sequence {
   /// elsewhere Layer::each_segment and each_recoding say what is to be done.
   void store_keys(int32_t layer, int32_t kv_head, attention::Rows rows);
   void store_values(int32_t layer, int32_t kv_head, attention::Rows rows);
+  /// The two parts of these, one after the other.
+  void write(int32_t layer, Side side, int32_t kv_head, attention::Rows rows);
+  void code(int32_t layer, Side side, int32_t kv_head);
 
   void commit(int32_t layer);
   void abandon(int32_t layer);

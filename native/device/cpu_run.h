@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "attention/cpu/attend.h"
+#include "device/profiled_nodes.h"
 #include "device/step.h"
 
 namespace sightline::device {
@@ -26,6 +27,11 @@ class CpuRun {
   /// Gives the nodes back to ggml as they were.
   ~CpuRun();
 
+  /// Computes the graph node by node: each is one of the profile's events, and what codes blocks
+  /// one of its own.
+  ggml_status compute(ggml_backend_t inner, ggml_cgraph* graph,
+                      const std::vector<ProfiledNode>& nodes, Profile& profile);
+
  private:
   struct Saved {
     ggml_tensor* node;
@@ -34,8 +40,12 @@ class CpuRun {
   };
 
   static void run_append(ggml_tensor* node, int thread, int threads, void* user);
+  // The two parts of an append.
+  static void run_write(ggml_tensor* node, int thread, int threads, void* user);
+  static void run_code(ggml_tensor* node, int thread, int threads, void* user);
   static void run_attention(ggml_tensor* node, int thread, int threads, void* user);
   void replace(ggml_tensor* node, ggml_custom_op_t run, const void* user);
+  static void set_function(ggml_tensor* node, ggml_custom_op_t run, const void* user);
 
   std::vector<std::unique_ptr<attention::cpu::Attention>> attentions_;
   std::vector<Saved> saved_;

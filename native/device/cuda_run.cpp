@@ -279,6 +279,50 @@ ggml_status CudaRun::submit(const std::function<bool()>& aborts) {
   return GGML_STATUS_SUCCESS;
 }
 
+ggml_status CudaRun::submit(const std::function<bool()>& aborts,
+                            const std::vector<ProfiledNode>& nodes, Profile& profile) {
+  cuda::Launcher& launcher = context_.launcher_;
+  const auto time_ours = [&](const Operation& operation, const Cost& cost, auto put) {
+    const cuda::Gpu::Current current(launcher.gpu());
+    profile.time(operation, cost, [&] {
+      put();
+      launcher.stream().synchronize();
+      return true;
+    });
+  };
+  {
+    const cuda::Gpu::Current current(launcher.gpu());
+    launcher.stream().synchronize();  // what was sent
+  }
+  std::map<size_t, Cost> coding;  // of appends whose other side comes later
+  for (const ProfiledNode& node : nodes) {
+    if (aborts()) return GGML_STATUS_ABORTED;
+    const ggml_tensor* tensor = graph_->nodes[node.index];
+    if (const auto found = append_of_.find(tensor); found != append_of_.end()) {
+      const auto [index, keys] = found->second;
+      Append& layer = appends_[index];
+      time_ours(node.operation, node.cost, [&] { append(layer, keys, !keys); });
+      if (!node.coding) continue;
+      Cost& both = coding[index];
+      both.flops += node.coding->cost.flops;
+      both.bytes += node.coding->cost.bytes;
+      if (layer.stored < 2) continue;
+      Operation operation = node.coding->operation;
+      operation.role = "cache";
+      time_ours(operation, both, [&] { recode(layer); });
+    } else if (const auto attention = attend_of_.find(tensor); attention != attend_of_.end()) {
+      time_ours(node.operation, node.cost, [&] { attend(attends_[attention->second]); });
+    } else {
+      const ggml_status status = profile.time(node.operation, node.cost, [&] {
+        return compute_alone(context_.inner_, graph_, node.index);
+      });
+      if (status != GGML_STATUS_SUCCESS) return status;
+    }
+  }
+  fetch_masses();
+  return GGML_STATUS_SUCCESS;
+}
+
 /// The cache counts them when the step is committed.
 void CudaRun::fetch_masses() {
   cuda::Launcher& launcher = context_.launcher_;
@@ -304,7 +348,10 @@ void CudaRun::launch(const GraphPiece& piece) {
     const auto [index, keys] = found->second;
     (keys ? appended[index].keys : appended[index].values) = true;
   }
-  for (const auto& [index, sides] : appended) append(appends_[index], sides.keys, sides.values);
+  for (const auto& [index, sides] : appended) {
+    append(appends_[index], sides.keys, sides.values);
+    if (appends_[index].stored == 2) recode(appends_[index]);
+  }
   for (int i = piece.first; i < piece.last; i++) {
     const auto found = attend_of_.find(graph_->nodes[i]);
     if (found == attend_of_.end()) continue;
@@ -334,10 +381,14 @@ void CudaRun::append(Append& append, bool keys, bool values) {
   append.arguments.first_side = keys ? 0 : 1;
   launcher.append(append.arguments, append.geometry.kv_heads, append.segments.size(), sides);
   append.stored += sides;
-  if (append.stored < 2) return;
+}
+
+/// After both sides have been appended.
+void CudaRun::recode(const Append& append) {
   for (const Recoding& recoding : append.recodings)
-    launcher.recode({recoding.restores, recoding.jobs.restores().size()},
-                    {recoding.codes, recoding.jobs.codes().size()}, append.geometry.head_dim);
+    context_.launcher_.recode({recoding.restores, recoding.jobs.restores().size()},
+                              {recoding.codes, recoding.jobs.codes().size()},
+                              append.geometry.head_dim);
 }
 
 }  // namespace sightline::device

@@ -14,6 +14,7 @@
 
 #include "attention/cuda/launcher.h"
 #include "attention/cuda/upload.h"
+#include "device/profiled_nodes.h"
 #include "device/step.h"
 #include "ggml-backend-impl.h"
 #include "ggml-impl.h"
@@ -72,6 +73,10 @@ class CudaRun {
   /// Puts everything into the streams; `aborts` is asked between the pieces. Waits for the end only
   /// where the policy asks for the attention that tokens receive. Throws DriverError.
   ggml_status submit(const std::function<bool()>& aborts);
+  /// The same node by node, waiting for each: they are the profile's events, and what codes blocks
+  /// is an event of its own. Throws DriverError.
+  ggml_status submit(const std::function<bool()>& aborts, const std::vector<ProfiledNode>& nodes,
+                     Profile& profile);
 
  private:
   /// Jobs that do not depend on each other.
@@ -103,6 +108,7 @@ class CudaRun {
   void send();
   void launch(const GraphPiece& piece);
   void append(Append& append, bool keys, bool values);
+  void recode(const Append& append);
   void attend(const Attend& attend);
   void fetch_masses();
 

@@ -1,5 +1,6 @@
 #include "device/device.h"
 
+#include <algorithm>
 #include <cstring>
 #include <new>
 #include <string>
@@ -136,17 +137,33 @@ void use_threadpool(const Backend& self) {
   if (set != nullptr) set(self.inner, self.place.device.threadpool);
 }
 
-/// Runs a graph that was prepared. On a GPU it is only put into its queue.
+/// The graph's nodes, where a profile is to have them.
+std::vector<ProfiledNode> nodes_to_profile(const Backend& self, const Step& step,
+                                           const ggml_cgraph* graph) {
+  const Implementation& device = self.place.device;
+  if (device.profile == nullptr) return {};
+  const char* inner = ggml_backend_dev_name(self.place.inner);
+  if (self.cuda) return profiled_nodes(graph, step, {inner, "cuda", "cuda"});
+  return profiled_nodes(graph, step, {inner, std::string(device.kernel->name), "portable"});
+}
+
+/// Runs a graph that was prepared. On a GPU it is only put into its queue, unless it is profiled.
 ggml_status run(Backend& self, const Step& step, ggml_cgraph* graph) {
+  Profile* profile = self.place.device.profile;
+  const std::vector<ProfiledNode> nodes = nodes_to_profile(self, step, graph);
   if (!self.cuda) {
     if (self.place.device.threadpool != nullptr) use_threadpool(self);
-    const CpuRun run({*self.place.device.kernel, self.workspace, self.threads}, step);
+    CpuRun run({*self.place.device.kernel, self.workspace, self.threads}, step);
+    if (profile != nullptr) return run.compute(self.inner, graph, nodes, *profile);
     return ggml_backend_graph_compute(self.inner, graph);
   }
-  if (step.appends().empty() && step.attentions().empty())
-    return ggml_backend_graph_compute_async(self.inner, graph);
+  if (step.appends().empty() && step.attentions().empty()) {
+    return profile != nullptr ? compute_each(self.inner, graph, nodes, *profile)
+                              : ggml_backend_graph_compute_async(self.inner, graph);
+  }
   CudaRun run(*self.cuda, step, graph);
-  return run.submit([&] { return self.aborts != nullptr && self.aborts(self.aborts_data); });
+  const auto aborts = [&] { return self.aborts != nullptr && self.aborts(self.aborts_data); };
+  return profile != nullptr ? run.submit(aborts, nodes, *profile) : run.submit(aborts);
 }
 
 ggml_status backend_compute(ggml_backend_t backend, ggml_cgraph* graph) try {
@@ -487,6 +504,17 @@ void Device::own_cache(const Options& options) {
 
 void Device::use_threadpool(ggml_threadpool_t threadpool) {
   implementation_->threadpool = threadpool;
+}
+
+void Device::profile_to(Profile& profile) { implementation_->profile = &profile; }
+
+bool Device::computes(const ggml_tensor* node) const {
+  const ggml_backend_buffer_t buffer = root(node)->buffer;
+  if (buffer == nullptr) return false;
+  const auto& places = implementation_->places;
+  return std::any_of(places.begin(), places.end(), [&](const std::unique_ptr<Place>& place) {
+    return ggml_backend_buft_get_device(ggml_backend_buffer_get_type(buffer)) == &place->handle;
+  });
 }
 
 void Device::set_policy(const cache::Policy& policy) {

@@ -21,6 +21,7 @@
 
 #include "attention/cuda/launcher.h"
 #include "cache/sequence.h"
+#include "device/profile.h"
 #include "ggml-backend.h"
 
 namespace sightline::device {
@@ -76,6 +77,12 @@ class Device {
 
   /// The threads of the cpu_handle's operations, which a graph goes to and fro from; outlive them.
   void use_threadpool(ggml_threadpool_t threadpool);
+
+  /// From here on graphs are computed node by node, and what each takes goes to the profile, which
+  /// outlives the contexts. To be called before there are any.
+  void profile_to(Profile& profile);
+  /// Whether a node of a graph is this device's, whose profile has it.
+  bool computes(const ggml_tensor* node) const;
 
   /// With a cpu_handle, llama.cpp cuts graphs into pieces, and what they did counts as one step: to
   /// be called after each graph, `whole` where it has run to its end.

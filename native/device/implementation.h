@@ -64,6 +64,7 @@ struct Device::Implementation {
   std::vector<std::unique_ptr<Place>> places;  // that of the GPU first
   const attention::cpu::Kernel* kernel = attention::cpu::choose_kernel();
   ggml_threadpool_t threadpool = nullptr;
+  Profile* profile = nullptr;
   Options options{};
 
   // Guards what follows, and every change of a cache's blocks. Not held while a graph computes.

@@ -39,6 +39,8 @@ struct AppendNode {
   cache::Geometry geometry;
   bool keys;             // else values
   attention::Rows rows;  // of KV head 0
+
+  cache::Side side() const { return keys ? cache::Side::keys : cache::Side::values; }
 };
 
 /// A FLASH_ATTN_EXT of ours.

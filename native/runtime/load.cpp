@@ -200,6 +200,7 @@ Result<Done> Model::open(const LoadOptions& options, const Progress& progress,
   };
   if (const auto checked = check_cache(check_progress, cancel); !checked) return checked.error();
   step_costs_ = options.step_costs;
+  if (profiler_ != nullptr) static_cast<void>(profiler_->profile.take());  // of the checks
   progress(1.0f);
   info_.load_seconds =
       std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();
@@ -277,6 +278,14 @@ Result<Done> Model::open_context(int32_t threads) {
                         .gives_up = false});
   }
 
+  if (options_.profiling != Profiling::off) profiler_ = std::make_unique<Profiler>(device_.get());
+  const bool one_by_one = options_.profiling == Profiling::operations;
+  if (one_by_one) {
+    parameters.cb_eval = Profiler::on_node;
+    parameters.cb_eval_user_data = profiler_.get();
+    if (device_ != nullptr) device_->profile_to(profiler_->profile);
+  }
+
   const AssertionGuard assertions;
   try {
     context_.reset(llama_init_from_model(model_.get(), parameters));
@@ -294,10 +303,10 @@ Result<Done> Model::open_context(int32_t threads) {
     info_.owned_layers = device_->owned_layers();
     info_.kernels = device_->kernel_name();
   }
-  if (device_ != nullptr && device_->cpu_handle() != nullptr) {
+  if (one_by_one || (device_ != nullptr && device_->cpu_handle() != nullptr)) {
     threadpool_.emplace(ggml_backend_dev_by_type(GGML_BACKEND_DEVICE_TYPE_CPU), threads);
     llama_attach_threadpool(context_.get(), threadpool_->handle(), nullptr);
-    device_->use_threadpool(threadpool_->handle());
+    if (device_ != nullptr) device_->use_threadpool(threadpool_->handle());
   }
   return Done{};
 }

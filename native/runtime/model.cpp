@@ -161,20 +161,33 @@ Result<Done> Model::decode(std::span<const llama_token> tokens, bool all_logits,
   Batch batch(static_cast<int32_t>(tokens.size()));
   for (;;) {
     const size_t held = tokens_.size();
+    if (profiler_ != nullptr)
+      profiler_->profile.begin_step(static_cast<int32_t>(held),
+                                    static_cast<int32_t>(tokens.size()));
     cancel_.store(&cancel);
     const int32_t code =
         llama_decode(context_.get(), batch.fill(tokens, static_cast<int32_t>(held), all_logits));
     cancel_.store(nullptr);
     if (device_ != nullptr) device_->end_graph(code == 0);
     if (code == 0) break;
+    if (profiler_ != nullptr) profiler_->profile.drop_step();
     settle();
     const bool lacks_memory =
         device_ != nullptr && device_->failure() == device::Failure::cache_exhausted;
     if (!lacks_memory || tokens_.size() != held || !drop_parked()) return decode_error(code);
   }
+  if (profiler_ != nullptr) llama_synchronize(context_.get());
+  const auto end = device::Profile::Clock::now();
   tokens_.insert(tokens_.end(), tokens.begin(), tokens.end());
   publish();
+  if (profiler_ != nullptr) profiler_->profile.end_step(end, stats_.account, stats_.passed_bytes);
   return Done{};
+}
+
+Result<device::Recorded> Model::take_profile() {
+  if (profiler_ == nullptr)
+    return Error{Code::bad_argument, "The model was not loaded to be profiled."};
+  return profiler_->profile.take();
 }
 
 /// Takes note of the tokens that our cache holds. llama.cpp, which knows them by position only, is

@@ -24,6 +24,7 @@
 #include "llama.h"
 #include "runtime/error.h"
 #include "runtime/gpu.h"
+#include "runtime/profiler.h"
 #include "runtime/prompt_lookup.h"
 #include "runtime/self_check.h"
 #include "runtime/threadpool.h"
@@ -45,6 +46,13 @@ struct StockCache {
   bool flash_attention;
 };
 
+/// What is kept of every step, for Model::take_profile.
+enum class Profiling : uint8_t {
+  off,
+  steps,       // what it took, and the cache afterwards
+  operations,  // besides, each of its operations: they run one by one, which takes longer
+};
+
 struct LoadOptions {
   std::string model_path;
   std::string libraries_path;
@@ -57,6 +65,7 @@ struct LoadOptions {
   size_t cache_budget_bytes = 0;
   std::variant<cache::Policy, StockCache> cache;
   bool self_check = false;
+  Profiling profiling = Profiling::off;
   std::optional<StepCosts> step_costs;  // none: measured when a cache is filled
 };
 
@@ -208,6 +217,10 @@ class Model {
   /// one in use if it is another. Nothing where the cache is llama.cpp's own.
   std::vector<Forecast> forecast(std::span<const int32_t> lengths) const;
 
+  /// What was recorded since the last call, or since loading; steps that did not run to their end
+  /// are left out.
+  Result<device::Recorded> take_profile();
+
   /// Puts a sequence in the context; an empty one where it is new.
   Result<Done> use(int32_t sequence);
 
@@ -294,8 +307,9 @@ class Model {
   LoadOptions options_;
   Site site_;
   size_t lacking_ = 0;  // of the GPU's memory
-  // Destroyed from the last to the first: contexts, model, device, threads.
-  std::optional<Threadpool> threadpool_;    // where layers are on the CPU beside a GPU
+  // Destroyed from the last to the first: contexts, model, device, threads, profile.
+  std::unique_ptr<Profiler> profiler_;
+  std::optional<Threadpool> threadpool_;    // where graphs are computed in pieces
   std::unique_ptr<device::Device> device_;  // null: stock cache
   std::unique_ptr<llama_model, Free<llama_model_free>> model_;
   std::unique_ptr<llama_context, Free<llama_free>> context_;

@@ -8,14 +8,16 @@ import { sampled } from '../engine/sampling.ts';
 import { joinTokens } from '../engine/tokens.ts';
 import { engineOptionsOf } from '../engineOptions.ts';
 import { exitCodes } from '../exit.ts';
+import { count, speed } from '../figures.ts';
+import { reportOf, type ProfileReport } from '../profile/report.ts';
 import { succeed } from '../result.ts';
 import { cacheStats, rate } from '../stats.ts';
 import { memoryLines, memoryOf, type MemoryReport } from './memory.ts';
 import { withModel } from './model.ts';
 import { addSettingOptions, settingsOf, wrongUsage, type SettingOptions } from './options.ts';
-import { count, speed } from '../figures.ts';
-import { say } from './output.ts';
-import { readText } from './text.ts';
+import { profileFolder, writeProfile } from './profileFiles.ts';
+import { formatProfile } from './profileTable.ts';
+import { promptOf } from './text.ts';
 
 const usual = sampled(0, 0);
 
@@ -26,6 +28,8 @@ interface OwnOptions {
   readonly topP: string;
   readonly minP: string;
   readonly seed: string;
+  readonly profile?: true;
+  readonly out: string;
   readonly json?: true;
 }
 
@@ -47,6 +51,8 @@ export interface Generated {
     readonly decode: number | undefined;
   };
   readonly memory: MemoryReport;
+  /** With `--profile`. */
+  readonly profile?: ProfileReport;
 }
 
 /** The text goes to stdout, the figures to stderr. */
@@ -69,6 +75,8 @@ export function generateCommand(): Command {
       String(usual.minP),
     )
     .option('--seed <number>', 'the same seed gives the same text', '0')
+    .option('--profile', 'run operations one by one, say what each takes, and write a trace')
+    .option('--out <folder>', 'where the files of --profile go', profileFolder)
     .option('--json', 'print text and figures as JSON instead')
     .addHelpText(
       'after',
@@ -76,7 +84,8 @@ export function generateCommand(): Command {
 Examples:
   sightline generate --prompt 'def fibonacci(n):' --max-new-tokens 40
   sightline generate --prompt @src/app.ts --cache selective --tier int4
-  sightline generate --prompt @notes.txt --temperature 0.8 --seed 7 --json`,
+  sightline generate --prompt @notes.txt --temperature 0.8 --seed 7 --json
+  sightline generate --prompt @src/app.ts --profile`,
     )
     .action(async (options: OwnOptions & SettingOptions) => {
       process.exitCode = await run(command, options);
@@ -88,7 +97,10 @@ async function run(command: Command, options: OwnOptions & SettingOptions): Prom
   const sampling = samplingOf(command, options);
   const prompt = await promptOf(options.prompt);
   if (prompt === undefined) return exitCodes.fileUnreadable;
-  return withModel(engineOptionsOf(settings, bundledModelPath()), async (model, signal) => {
+  const usualEngine = engineOptionsOf(settings, bundledModelPath());
+  const engine = options.profile ? { ...usualEngine, profile: 'operations' as const } : usualEngine;
+  let written: number = exitCodes.done;
+  const code = await withModel(engine, async (model, signal) => {
     const { native, tokenizer } = model;
     const tokens = joinTokens([startOf(native.info), await tokenizer.tokenize(prompt)]);
     const { maxTokens } = settings.completion;
@@ -103,6 +115,14 @@ async function run(command: Command, options: OwnOptions & SettingOptions): Prom
       },
     );
     const result = await runJob(job, signal);
+    const profile = options.profile ? await native.takeProfile() : undefined;
+    const report =
+      profile &&
+      reportOf(native.info, engine.cache, tokens.length, {
+        profile,
+        generatedTokens: result.tokens.length,
+        isWhole: true,
+      });
     const figures: Generated = {
       model: native.info.name,
       text: result.text,
@@ -120,6 +140,7 @@ async function run(command: Command, options: OwnOptions & SettingOptions): Prom
         decode: rate(result.tokens.length, result.decodeSeconds),
       },
       memory: memoryOf(cacheStats(model, settings.cache.policy, {})),
+      ...(report === undefined ? {} : { profile: report }),
     };
     if (options.json) {
       process.stdout.write(`${JSON.stringify(figures, null, 2)}\n`);
@@ -127,24 +148,23 @@ async function run(command: Command, options: OwnOptions & SettingOptions): Prom
       process.stdout.write('\n');
       process.stderr.write(`${formatFigures(figures)}\n`);
     }
+    if (profile !== undefined && report !== undefined)
+      written = await writeProfile(native.info, engine, profile, report, options.out);
     return succeed(undefined);
   });
+  return code === exitCodes.done ? written : code;
 }
 
-function formatFigures({ seconds, tokensPerSecond, memory, ...tokens }: Generated): string {
+function formatFigures(figures: Generated): string {
+  const { seconds, tokensPerSecond, memory, profile, ...tokens } = figures;
   return [
     `tokens   prompt ${count(tokens.promptTokens)}, generated ${count(tokens.generatedTokens)}`,
     `time     first token ${seconds.firstToken.toFixed(2)} s, prefill ${seconds.prefill.toFixed(2)} s${speed(tokensPerSecond.prefill)}, decode ${seconds.decode.toFixed(2)} s${speed(tokensPerSecond.decode)}`,
     ...memoryLines(memory),
+    ...(profile === undefined
+      ? []
+      : ['', 'Operations ran one by one: without --profile it is faster.', formatProfile(profile)]),
   ].join('\n');
-}
-
-async function promptOf(prompt: string): Promise<string | undefined> {
-  if (!prompt.startsWith('@')) return prompt;
-  const text = await readText(prompt.slice(1));
-  if (text.ok) return text.value;
-  say(text.error);
-  return undefined;
 }
 
 // Every message goes on after "must be".

@@ -4,6 +4,7 @@ import { completeCommand } from './complete.ts';
 import { evalCommand } from './eval.ts';
 import { fitCommand } from './fit.ts';
 import { generateCommand } from './generate.ts';
+import { profileCommand } from './profile.ts';
 import { serveCommand } from './serve.ts';
 
 /** The command line `sightline`. A command sets the exit code of the process; one that is used wrongly ends with `usage`. */
@@ -24,6 +25,7 @@ export async function runCommandLine(args: readonly string[], version: string): 
     serveCommand(version),
     evalCommand(),
     fitCommand(),
+    profileCommand(),
   ];
   for (const command of commands) program.addCommand(command.copyInheritedSettings(program));
   program.hook('preAction', (_, command) => {

@@ -16,3 +16,12 @@ export async function readText(file: string): Promise<Result<string, string>> {
   }
   return succeed(text);
 }
+
+/** The text that an option gives, or what a file says where it is @FILE. Undefined: the file cannot be read, which was said. */
+export async function promptOf(prompt: string): Promise<string | undefined> {
+  if (!prompt.startsWith('@')) return prompt;
+  const text = await readText(prompt.slice(1));
+  if (text.ok) return text.value;
+  say(text.error);
+  return undefined;
+}

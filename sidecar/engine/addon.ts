@@ -116,6 +116,11 @@ export interface LoadOptions {
   readonly selfCheck: boolean;
   /** Where a GPU may be found for a cache of ours; absent: the CPU. */
   readonly gpu?: GpuSearch;
+  /**
+   * What `takeProfile` tells of: `steps`, at no cost, or besides their `operations`, which run one by one then and so
+   * take longer. Absent: nothing.
+   */
+  readonly profile?: 'steps' | 'operations';
 }
 
 /** What running on a GPU takes besides NVIDIA's driver. */
@@ -316,6 +321,57 @@ export interface Session {
   readonly bytes: number;
 }
 
+/** An operation of a model's graph, as all its runs have it in common. */
+export interface Operation {
+  /** ggml's, such as MUL_MAT, or one of ours: APPEND writes keys or values, CODE brings blocks to another tier, ATTEND is attention. */
+  readonly name: string;
+  /** The name of its weights or of its result, without the layer: `ffn_gate`; empty where llama.cpp has none. */
+  readonly role: string;
+  readonly layer?: number;
+  /** Types and sizes of what it reads and gives. */
+  readonly shape: string;
+  /** That it ran on: `CPU`, `CUDA0` ... */
+  readonly device: string;
+  /** Of ours: `avx2`, `avx512vnni`, `portable`, `cuda` ... */
+  readonly kernel?: string;
+  /** Of ours, the tiers read or written: `fp16+int8`, or `fp16>int8` where one becomes the other. */
+  readonly tiers?: string;
+}
+
+/** A run of an operation. Microseconds since the model was loaded. */
+export interface OperationEvent {
+  /** Which of `Profile.operations`, and in which of `Profile.steps`. */
+  readonly operation: number;
+  readonly step: number;
+  readonly start: number;
+  readonly duration: number;
+  readonly flops: number;
+  /** Read and written, everything once. */
+  readonly bytes: number;
+  /** Of these, of our cache by tier. */
+  readonly cacheBytes?: Readonly<Record<string, number>>;
+}
+
+/** A batch of tokens. Microseconds. */
+export interface ProfiledStep {
+  /** Position of its first token. */
+  readonly first: number;
+  readonly tokens: number;
+  readonly start: number;
+  readonly duration: number;
+  /** What the cache holds afterwards, as in `CacheStats`. */
+  readonly tiers: readonly CacheTier[];
+  readonly fp16Bytes: number;
+}
+
+export interface Profile {
+  readonly operations: readonly Operation[];
+  readonly events: readonly OperationEvent[];
+  readonly steps: readonly ProfiledStep[];
+  /** Steps that there was no room for. */
+  readonly lostSteps: number;
+}
+
 /** One loaded model with one context. Calls queue up on its engine thread in the order made. */
 export interface NativeEngine {
   readonly info: ModelInfo;
@@ -360,6 +416,11 @@ export interface NativeEngine {
    * where the file is damaged, of another model, of another cache policy or of a newer version; the cache is empty then.
    */
   restoreSession(path: string): Promise<Session>;
+  /**
+   * What was recorded since the last call, of steps that ran to their end. Rejects with BAD_ARGUMENT where the model was
+   * not loaded with `profile`.
+   */
+  takeProfile(): Promise<Profile>;
   /** Aborts what runs, frees everything. Later calls reject with CLOSED. */
   close(): Promise<void>;
 }

@@ -7,6 +7,7 @@
 #include <cmath>
 #include <cstring>
 #include <filesystem>
+#include <map>
 #include <optional>
 #include <random>
 #include <set>
@@ -145,6 +146,44 @@ TEST_CASE("the bundled model gives the CPU's logits on a GPU") {
     all.insert(all.end(), more.begin(), more.end());
     gpu.model->truncate(0);
     CHECK(divergence(evaluate(*gpu.model, all), last) < 1e-6);
+  }
+}
+
+TEST_CASE("a profiled model gives the same logits on a GPU, and its operations one by one") {
+  for (const int32_t layers : {kLayers, kLayers / 2}) {
+    std::vector<std::vector<float>> expected;
+    {
+      OnGpu plain(1);
+      REQUIRE(plain.load(options(selective("int8", 128)), layers));
+      expected = {evaluate(*plain.model, tokens(300)), evaluate(*plain.model, {7})};
+    }
+    OnGpu gpu(1);
+    LoadOptions profiled = options(selective("int8", 128));
+    profiled.profiling = Profiling::operations;
+    REQUIRE(gpu.load(profiled, layers));
+    CHECK(evaluate(*gpu.model, tokens(300)) == expected[0]);
+    CHECK(evaluate(*gpu.model, {7}) == expected[1]);
+    auto recorded = gpu.model->take_profile();
+    REQUIRE(recorded);
+    const sightline::device::Recorded& all = recorded.value();
+    REQUIRE(all.steps.size() == 2);
+    std::map<std::string, int> counts;  // of the last step
+    double read = 0;
+    std::set<std::string> coded;
+    for (const auto& event : all.events) {
+      const auto& operation = all.operations[static_cast<size_t>(event.operation)];
+      if (operation.name == "CODE") coded.insert(operation.tiers);
+      if (event.step != 1) continue;
+      counts[operation.name + (operation.kernel == "cuda" ? " cuda" : "")]++;
+      for (const auto& tier : event.cost.cache) read += static_cast<double>(tier.bytes);
+    }
+    CHECK(counts["MUL_MAT"] == 7 * kLayers + 1);
+    CHECK(counts["ATTEND cuda"] == layers);
+    CHECK(counts["ATTEND"] == kLayers - layers);
+    CHECK(counts["APPEND cuda"] == 2 * layers);
+    CHECK(counts["APPEND"] == 2 * (kLayers - layers));
+    CHECK(read == static_cast<double>(all.steps[1].account.bytes()));
+    CHECK(coded == std::set<std::string>{"fp16>int8"});
   }
 }
 

@@ -318,6 +318,10 @@ export class FakeEngine implements NativeEngine {
     });
   }
 
+  takeProfile(): Promise<never> {
+    return Promise.reject(new FakeError('BAD_ARGUMENT'));
+  }
+
   saveSession(path: string): Promise<Session> {
     return this.#queued(async () => {
       const { saveError } = this.#addon.options;
