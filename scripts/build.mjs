@@ -90,6 +90,10 @@ export async function buildNativeFor(target) {
   return output;
 }
 
+/** What is made of the same objects as the addon, which comes before. */
+const buildBesides = (target, options) =>
+  run('cmake', ['--build', at('build/native'), '--config', 'Release', '--target', target], options);
+
 /**
  * The addon with an emulated GPU, for tests, in a folder that looks like the extension's. `build`
  * comes before. Resolves to the folder.
@@ -101,18 +105,13 @@ export async function buildEmulatedAddon() {
   inputs.files.push(at('test/native/stand_in'));
   await once('emulated', { ...inputs, outputs: [output] }, async () => {
     heading('native addon with an emulated GPU');
-    const cmakeJs = at('node_modules/cmake-js/bin/cmake-js');
-    const folders = ['--directory', at('native'), '--out', at('build/native-emulated')];
-    for (const command of ['configure', 'compile']) {
-      const settings = ['--CDSIGHTLINE_EMULATED_GPU=ON', '--config', 'Release'];
-      await node([cmakeJs, command, ...folders, ...settings]);
-    }
+    await buildBesides('sightline_emulated');
     await rm(folder, { recursive: true, force: true });
     await mkdir(path.dirname(output), { recursive: true });
     for (const name of await readdir(nativeOutput))
       if (name !== path.basename(addon))
         await symlink(path.join(nativeOutput, name), path.join(path.dirname(output), name));
-    await copyFile(at('build/native-emulated/Release', path.basename(addon)), output);
+    await copyFile(at('build/native/Release/sightline-emulated.node'), output);
   });
   return folder;
 }
@@ -157,15 +156,15 @@ export async function build() {
 }
 
 /** Configures native/ with these settings, unless it was, and builds targets. Resolves to the folder. */
-async function buildNative(name, settings, targets, options) {
+async function buildNative(name, settings, targets) {
   const folder = at('build', name);
   const configured = path.join(folder, 'build.ninja');
   await once(name, { text: settings, outputs: [configured] }, async () => {
     if (existsSync(folder)) await rm(folder, { recursive: true });
     const args = ['-S', at('native'), '-B', folder, '-G', 'Ninja', ...settings];
-    await run('cmake', args, options);
+    await run('cmake', args);
   });
-  await run('cmake', ['--build', folder, '--target', ...targets], options);
+  await run('cmake', ['--build', folder, '--target', ...targets]);
   return folder;
 }
 
@@ -202,12 +201,14 @@ export async function buildNativeTests(name) {
  * they need the addon. Resolves to the program.
  */
 export async function buildNativeBench() {
-  const settings = ['-DCMAKE_BUILD_TYPE=Release', '-DSIGHTLINE_BENCH=ON'];
-  const folder = await buildNative('native-bench', settings, ['sightline_bench'], {
-    capture: true,
-  });
   const ending = process.platform === 'win32' ? '.exe' : '';
-  return path.join(folder, 'bench', `sightline_bench${ending}`);
+  const program = at('build/native/bench', `sightline_bench${ending}`);
+  const inputs = nativeInputs();
+  inputs.files.push(at('bench/native'));
+  await once('bench', { ...inputs, outputs: [program] }, () =>
+    buildBesides('sightline_bench', { capture: true }),
+  );
+  return program;
 }
 
 if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) await main(build);

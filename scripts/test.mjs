@@ -3,7 +3,7 @@ import { mkdir, readFile, rm } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import path from 'node:path';
 import { bootstrap, bootstrapPackages, buildTools, requireTools } from './bootstrap.mjs';
-import { build, buildNativeTests } from './build.mjs';
+import { build, buildEmulatedAddon, buildNativeBench, buildNativeTests } from './build.mjs';
 import { hasCodeServer, installCodeServer } from './code-server/setup.mjs';
 import { attempt, at, Failure, heading, main } from './lib/shell.mjs';
 import { filesUnder } from './lib/stamp.mjs';
@@ -41,13 +41,14 @@ async function readCounts(file, stage, code) {
   return { ...counts, failed: 1, failures: [`${stage} ended with exit code ${code}`] };
 }
 
-/** All `*.test.ts` under test/`folder`. (Node 20 takes no globs.) */
-async function nodeTests(folder, flags = []) {
+/** All `*.test.ts` under test/`folder`, so many files at a time. (Node 20 takes no globs.) */
+async function nodeTests(folder, concurrency = availableParallelism()) {
   const files = filesUnder(at('test', folder)).filter((file) => file.endsWith('.test.ts'));
   if (files.length === 0) return result(0, [`no *.test.ts in test/${folder}`]);
   const counts = await countsFile(folder);
   const { code } = await attempt(process.execPath, [
-    ...['--import', 'tsx', '--test', `--test-timeout=${hangMs}`, ...flags],
+    ...['--import', 'tsx', '--test', `--test-timeout=${hangMs}`],
+    `--test-concurrency=${concurrency}`,
     ...['--test-reporter', 'spec', '--test-reporter-destination', 'stdout'],
     ...['--test-reporter', at('scripts/lib/count-reporter.mjs')],
     ...['--test-reporter-destination', counts],
@@ -138,7 +139,7 @@ async function browserTests() {
     return result(0, [], [{ name: 'all browser tests', reason }]);
   }
   await packageExtension();
-  return nodeTests('e2e', ['--test-concurrency=1']);
+  return nodeTests('e2e', 1);
 }
 
 let building;
@@ -151,6 +152,13 @@ const browserTools = hasCodeServer ? ['chromium'] : [];
 const installBrowserServer = async () => {
   if (hasCodeServer) await installCodeServer();
 };
+
+/** What several files of tests use is built before they run side by side. */
+async function buildForQuality() {
+  await buildOnce();
+  await buildNativeBench();
+  if (process.platform !== 'win32') await buildEmulatedAddon();
+}
 
 /** In order. `setUp` brings what the stage needs; what an earlier stage brought costs nothing again. */
 const stages = [
@@ -174,7 +182,12 @@ const stages = [
     setUp: () => buildOnce().then(installNodeLlamaCpp),
     run: () => nodeTests('integration'),
   },
-  { name: 'quality', tools: buildTools, setUp: buildOnce, run: () => nodeTests('quality') },
+  {
+    name: 'quality',
+    tools: buildTools,
+    setUp: buildForQuality,
+    run: () => nodeTests('quality'),
+  },
   {
     name: 'vscode',
     tools: [...buildTools, ...browserTools],

@@ -93,15 +93,13 @@ TEST_CASE("drafts change neither the tokens nor the cache, whatever the policy")
     const auto drafting = load(policy);
     const auto plain = load(policy);
     Drafts sums;
-    for (const size_t more : {30, 90, 151, 170}) {
+    for (const auto& [more, temperature] :
+         {std::pair{30, 0.0f}, {90, 0.8f}, {151, 0.0f}, {170, 0.8f}}) {
       CAPTURE(more);
-      for (const float temperature : {0.0f, 0.8f}) {
-        const auto prompt = code(*drafting, more % 2 == 0 ? 1 : 3, more);
-        const Drafts drafts =
-            check_same(*drafting, *plain, request(prompt, 100, true, temperature));
-        sums.drafted += drafts.drafted;
-        sums.accepted += drafts.accepted;
-      }
+      const auto prompt = code(*drafting, more % 2 == 0 ? 1 : 3, static_cast<size_t>(more));
+      const Drafts drafts = check_same(*drafting, *plain, request(prompt, 100, true, temperature));
+      sums.drafted += drafts.drafted;
+      sums.accepted += drafts.accepted;
     }
     CHECK(sums.accepted > 0);
     CHECK(sums.accepted < sums.drafted);
@@ -196,7 +194,7 @@ TEST_CASE("drafts fit any budget that the tokens fit") {
     const Policy policy{.kind = kind,
                         .sink = kind == PolicyKind::full ? 0 : cache::kDefaultSink,
                         .window = kind == PolicyKind::full ? 0 : 64};
-    for (const size_t kib : {2200, 2300, 2400, 2500, 2700, 3000}) {
+    for (const size_t kib : {2200, 2400, 2700}) {
       CAPTURE(kib);
       const auto drafting = load(policy, kFree, kib << 10);
       const auto plain = load(policy, kFree, kib << 10);
@@ -205,8 +203,8 @@ TEST_CASE("drafts fit any budget that the tokens fit") {
       full += plain->stats().account.tokens < static_cast<int64_t>(prompt.size()) + 249 ? 1 : 0;
     }
   }
-  CHECK(full > 3);
-  CHECK(full < 10);
+  CHECK(full > 1);
+  CHECK(full < 5);
 }
 
 TEST_CASE("a completion can be ended early, with what there is") {
