@@ -48,7 +48,7 @@ export function evalCommand(): Command {
     .option('--model <file>', 'GGUF model; the bundled one by default')
     .option(
       '--caches <names>',
-      'policies, with a tier where they take one',
+      'policies, with a tier where they take one, and a window where it is to be another',
       usualStrategies.join(','),
     )
     .option('--contexts <tokens>', 'lengths of context', '2048,4096,8192')

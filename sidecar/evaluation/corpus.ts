@@ -88,7 +88,7 @@ const manifest = z.object({
   license: z.string().default('no licence named'),
 });
 
-/** `name@version (licence)` of the package that a folder is in. */
+/** `name@version (licence)` of the package that a folder is in; Python's own library has no manifest. */
 async function sourceOf(folder: string): Promise<string | undefined> {
   const text = await readFile(join(folder, 'package.json'), 'utf8').catch(() => undefined);
   if (text !== undefined) {
@@ -100,6 +100,9 @@ async function sourceOf(folder: string): Promise<string | undefined> {
       // Somebody else's file: what it is of is not known then.
     }
   }
+  const [, python] = /^python(\d+\.\d+)$/.exec(basename(folder)) ?? [];
+  if (python !== undefined && (await stat(join(folder, 'os.py')).catch(() => undefined))?.isFile())
+    return `Python ${python}'s standard library (PSF-2.0)`;
   const above = dirname(folder);
   return above === folder ? undefined : sourceOf(above);
 }

@@ -31,29 +31,36 @@ export const usualStrategies: readonly string[] = [
 export type Edges = Pick<CachePolicy, 'sink' | 'window' | 'keep'>;
 
 /**
- * The strategies of these names: `full`, `compressed`, `hierarchical`, `auto`, or a policy and a tier such as `selective:int4`;
- * int8 where the tier is not named. The reference is always the first. The error is a line for the user.
+ * The strategies of these names: `full`, or a policy, a tier where it takes one (else int8), and a window where it is to have
+ * another than the rest: `compressed`, `selective:int4`, `selective:int8:128`. The reference is always the first. The error is
+ * a line for the user.
  */
 export function strategiesOf(names: readonly string[], edges: Edges): Result<Strategy[], string> {
   const found = new Map([[reference.name, reference]]);
-  for (const name of names) {
-    const [first = '', second, ...more] = name.trim().split(':');
-    const policy = tiered.find((one) => one === first);
-    const plain = untiered.find((one) => one === first);
-    const tier = tiers.find((one) => one === (second ?? 'int8'));
-    if (more.length === 0 && policy !== undefined && tier !== undefined) {
-      found.set(`${policy}:${tier}`, {
-        name: `${policy}:${tier}`,
-        cache: { ...edges, policy, tier },
-      });
-    } else if (second === undefined && plain !== undefined) {
-      found.set(plain, { name: plain, cache: { ...edges, policy: plain } });
-    } else if (name.trim() !== reference.name) {
+  for (const name of names.map((one) => one.trim()).filter((one) => one !== reference.name)) {
+    const strategy = strategyOf(name, edges);
+    if (strategy === undefined) {
       const known = [reference.name, ...untiered, ...tiered.map((one) => `${one}[:TIER]`)];
       return fail(
-        `there is no cache called ${JSON.stringify(name)}; there are ${known.join(', ')}, with TIER one of ${tiers.join(', ')}`,
+        `there is no cache called ${JSON.stringify(name)}; there are ${known.join(', ')}, with TIER one of ${tiers.join(', ')}; :WINDOW behind it is a window of so many tokens`,
       );
     }
+    found.set(strategy.name, strategy);
   }
   return succeed([...found.values()]);
+}
+
+function strategyOf(name: string, edges: Edges): Strategy | undefined {
+  const [, first, second, digits] =
+    /^([a-z0-9]+)(?::([a-z][a-z0-9]*))?(?::(\d{1,7}))?$/.exec(name) ?? [];
+  const window = digits === undefined ? {} : { window: Number(digits) };
+  const named = (...parts: readonly string[]): string =>
+    [...parts, ...(digits === undefined ? [] : [String(Number(digits))])].join(':');
+  const policy = tiered.find((one) => one === first);
+  const tier = tiers.find((one) => one === (second ?? 'int8'));
+  if (policy !== undefined && tier !== undefined)
+    return { name: named(policy, tier), cache: { ...edges, ...window, policy, tier } };
+  const plain = second === undefined ? untiered.find((one) => one === first) : undefined;
+  if (plain === undefined) return undefined;
+  return { name: named(plain), cache: { ...edges, ...window, policy: plain } };
 }

@@ -73,6 +73,22 @@ describe('strategiesOf', () => {
     ]);
   });
 
+  it('takes a window of its own for one of them', () => {
+    const names = ['selective:int8:128', 'selective:64', 'compressed:0512', 'selective:int8'];
+    const found = strategiesOf(names, { window: 256 });
+    assert.ok(found.ok);
+    assert.deepEqual(
+      found.value.map(({ name, cache }) => [name, cache.window]),
+      [
+        ['full', undefined],
+        ['selective:int8:128', 128],
+        ['selective:int8:64', 64],
+        ['compressed:512', 512],
+        ['selective:int8', 256],
+      ],
+    );
+  });
+
   it('says which there are where it knows none of that name', () => {
     for (const name of [
       'best',
@@ -80,6 +96,10 @@ describe('strategiesOf', () => {
       'compressed:int8',
       'full:int8',
       'h2o:int8:x',
+      'full:128',
+      'selective:128:int8',
+      'selective:int8:-1',
+      'selective:int8:128:4',
       '',
     ]) {
       const found = strategiesOf([name], {});
@@ -122,6 +142,20 @@ describe('readCorpus', () => {
     assert.ok(one.ok);
     assert.equal(one.value.files[0]?.name, 'data.json');
     assert.notEqual(one.value.sha256, corpus.value.sha256);
+  });
+
+  it("tells Python's own library by where it is and what it has", async () => {
+    const library = join(folder, 'lib/python3.11');
+    await mkdir(join(library, 'json'), { recursive: true });
+    await writeFile(join(library, 'json/decoder.py'), 'import re\n');
+    const sources = async (): Promise<unknown> => {
+      const corpus = await readCorpus([join(library, 'json')]);
+      assert.ok(corpus.ok);
+      return corpus.value.sources;
+    };
+    assert.deepEqual(await sources(), []);
+    await writeFile(join(library, 'os.py'), 'import sys\n');
+    assert.deepEqual(await sources(), ["Python 3.11's standard library (PSF-2.0)"]);
   });
 
   it('says what is missing', async () => {
