@@ -298,7 +298,7 @@ export const documents: readonly QuotingDocument[] = [
         `All ${sameCompletions()} completions have the same tokens.`,
         `${capitalised(inWords(measured.flatMap(missesOf).length))} of the figures asked for were not reached:`,
         `int8 against our own FP16 at 16 384 tokens: ${times(ratioOf('decode-16384', againstFull))} of the ${mustOf('decode-16384', againstFull)}x asked for.`,
-        `with FP16 decoding is itself ${times(ratioOf('decode-16384', decode(16384)('full')), 1)} of stock's`,
+        `Decoding with FP16 is itself ${times(ratioOf('decode-16384', decode(16384)('full')), 1)} of stock's`,
         `of ${tokenTime('full').toFixed(1)} ms a token about ${weightTime} are`,
         `so that ${mustOf('decode-16384', againstFull)}x would take int8 attention in ${(tokenTime('full') / mustOf('decode-16384', againstFull) - weightTime).toFixed(1)} ms, of which memory needs ${cacheFloor().toFixed(0)} and`,
         `It takes ${(tokenTime('int8') - weightTime).toFixed(1)}; alone int8 attention is ${(attentionTime('full') / attentionTime('int8')).toFixed(1)} times as fast as FP16`,
