@@ -164,7 +164,7 @@ export function rowOf(
 }
 
 /** Whether a row reaches its `must`; rows without one reach it. */
-function reaches({ better, value, ratio, must }: Row): boolean {
+export function reaches({ better, value, ratio, must }: Row): boolean {
   if (must === undefined) return true;
   if (ratio !== undefined) return ratio >= must;
   return better === 'higher' ? value >= must : value <= must;

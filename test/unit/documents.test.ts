@@ -1,0 +1,101 @@
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { describe, it } from 'node:test';
+import { z } from 'zod';
+import { documents } from './support/figures.ts';
+import { rowText, sectionsOf } from './support/markdown.ts';
+import { recordedRuns } from './support/results.ts';
+
+const read = (path: string): string =>
+  readFileSync(new URL(`../../${path}`, import.meta.url), 'utf8');
+
+/** Numbers of a text, not those in names (`FP16`, Qwen2.5-Coder-0.5B), code and addresses. */
+const numbersOf = (text: string): readonly string[] =>
+  text.replace(/`[^`]*`|\]\([^)]*\)|\b[A-Za-z][\w.-]*/g, '').match(/\d+(?:\.\d+| \d{3})*/g) ?? [];
+
+for (const { path, tables, quotes, ...document } of documents) {
+  describe(path, () => {
+    const sections = sectionsOf(read(path));
+    const written = sections.flatMap((section) => section.tables);
+    const text = sections.flatMap(({ paragraphs }) => paragraphs).join('\n');
+
+    it('has no table but those that are known', () => {
+      assert.deepEqual(
+        written.map(({ header }) => rowText(header)),
+        tables.map(({ header }) => rowText(header)),
+        `${path}: a new table or header is to be described in test/unit/support/figures.ts`,
+      );
+    });
+
+    for (const [index, { header, rows }] of tables.entries()) {
+      if (rows === undefined) continue;
+      it(`has the figures of docs/results in the table ${rowText(header)}`, () => {
+        const expected = rows().map(rowText);
+        const message = `${path}: by docs/results the rows are\n${expected.join('\n')}\n`;
+        assert.deepEqual(written[index]?.rows.map(rowText), expected, message);
+      });
+    }
+
+    it('quotes the figures of docs/results in its sentences', () => {
+      const missing = quotes().filter((quote) => !text.includes(quote));
+      assert.deepEqual(missing, [], `${path}: by docs/results it is\n${missing.join('\n')}\n`);
+    });
+
+    it('has no numbers of unknown origin in the sentences of sections with figures', () => {
+      const others = [...document.setup, ...document.unrecorded];
+      for (const other of others) assert.ok(text.includes(other), `${path} has no "${other}"`);
+      for (const title of document.sections) {
+        const section = sections.find((candidate) => candidate.title === title);
+        assert.ok(section, `${path} has no section "${title}"`);
+        for (const paragraph of section.paragraphs) {
+          const rest = [...quotes(), ...others].reduce(
+            (left, piece) => left.replaceAll(piece, ' '),
+            paragraph,
+          );
+          const message = `${path}, "${title}": describe this in test/unit/support/figures.ts: ${rest}`;
+          assert.deepEqual(numbersOf(rest), [], message);
+        }
+      }
+    });
+  });
+}
+
+describe('docs/results', () => {
+  const { scripts } = z
+    .object({ scripts: z.record(z.string(), z.string()) })
+    .parse(JSON.parse(read('package.json')));
+
+  /** By the name of the run: the command that writes it. */
+  const commands = new Map(
+    sectionsOf(read('docs/benchmarks.md'))
+      .find(({ title }) => title === 'Recorded runs')
+      ?.tables[0]?.rows.map(([file = '', command = '']) => [
+        file.replace(/^`(.*)\.json`$/, '$1'),
+        command.replace(/^`(.*)`$/, '$1'),
+      ]),
+  );
+
+  it('has the files that docs/benchmarks.md lists, and no others', () => {
+    assert.deepEqual([...commands.keys()].sort(), [...recordedRuns.keys()].sort());
+  });
+
+  for (const [name, { bench, rows }] of recordedRuns) {
+    it(`has ${name}.json from the command that is listed`, () => {
+      const [, script = '', cases = '', file] =
+        /^npm run (\S+) --(?: --cases '(.*)')? --json docs\/results\/(\S+)$/.exec(
+          commands.get(name) ?? '',
+        ) ?? [];
+      assert.equal(file, `${name}.json`, commands.get(name));
+      assert.equal(scripts[script], `node --import tsx bench/${bench}.ts`, script);
+      // Stock's own rows, and what else a case needs, are there without being selected.
+      const asked = rows.filter(({ must }) => must !== undefined).map((row) => row.case);
+      for (const one of asked) assert.match(one, new RegExp(cases));
+    });
+  }
+
+  it('has commands that exist in the documents that quote it', () => {
+    for (const { path } of documents)
+      for (const [command, script = ''] of read(path).matchAll(/\bnpm run ([\w:]+)/g))
+        assert.ok(scripts[script] !== undefined, `${path}: there is no ${command}`);
+  });
+});
