@@ -38,7 +38,14 @@ export interface Row {
     readonly similarity: Estimate;
     readonly sameTokens: number;
   };
-  readonly retrieval?: readonly Retrieval[];
+  readonly retrieval?: {
+    /** By how many needles there are in a context, the fewest first. */
+    readonly counts: readonly Retrieval[];
+    /** Nats by which the values of all needles are less likely than with the full cache. */
+    readonly lossAboveFull: Estimate;
+    /** The same by depth, the oldest first. */
+    readonly lossByDepth: readonly number[];
+  };
   readonly holes?: { readonly count: number; readonly exact: number; readonly similarity: number };
   readonly speed?: {
     readonly tokensPerSecond: number;
@@ -88,33 +95,54 @@ function predictionsOf(all: readonly PredictionsResult[]): NonNullable<Row['pred
   };
 }
 
+type Needle = NeedlesResult['found'][number];
+
+/** Needles with themselves in the full cache. */
+interface Pair {
+  readonly own: Needle;
+  readonly full: Needle;
+}
+
 function retrievalOf(
   all: readonly NeedlesResult[],
   full: readonly NeedlesResult[],
-): readonly Retrieval[] {
-  const counts = [...new Set(all.map(({ needles }) => needles))].sort((a, b) => a - b);
-  return counts.map((needles) => {
-    const own = all.filter((one) => one.needles === needles);
-    const found = own.flatMap((one) => one.found);
-    const pairs = own.flatMap((one) => {
-      const other = full.find((that) => that.needles === needles && that.round === one.round);
-      return one.found.map(
-        (needle, index) =>
-          Number(needle.chosen) - Number(other?.found[index]?.chosen ?? needle.chosen),
-      );
+): NonNullable<Row['retrieval']> {
+  const pairsOf = (some: readonly NeedlesResult[]): Pair[] =>
+    some.flatMap(({ needles, round, found }) => {
+      const other = full.find((one) => one.needles === needles && one.round === round);
+      return found.map((own, index) => ({ own, full: other?.found[index] ?? own }));
     });
-    const depths = [...new Set(found.map(({ depth }) => depth))].sort((a, b) => a - b);
-    return {
-      needles,
-      asked: found.length,
-      chosen: found.filter(({ chosen }) => chosen).length,
-      exact: found.filter(({ exact }) => exact).length,
-      byDepth: depths.map((depth) =>
-        mean(found.filter((one) => one.depth === depth).map(({ chosen }) => Number(chosen))),
-      ),
-      aboveFull: bootstrap(pairs, (some) => 100 * mean(some)),
-    };
-  });
+  const counts = [...new Set(all.map(({ needles }) => needles))].sort((a, b) => a - b);
+  const pairs = pairsOf(all);
+  const loss = (some: readonly Pair[]): number =>
+    mean(some.map((pair) => pair.own.loss - pair.full.loss));
+  return {
+    counts: counts.map((needles) =>
+      foundOf(needles, pairsOf(all.filter((one) => one.needles === needles))),
+    ),
+    lossAboveFull: bootstrap(pairs, loss),
+    lossByDepth: byDepth(pairs, loss),
+  };
+}
+
+function foundOf(needles: number, pairs: readonly Pair[]): Retrieval {
+  const number = (what: 'chosen' | 'exact'): number => pairs.filter(({ own }) => own[what]).length;
+  return {
+    needles,
+    asked: pairs.length,
+    chosen: number('chosen'),
+    exact: number('exact'),
+    byDepth: byDepth(pairs, (some) => mean(some.map(({ own }) => Number(own.chosen)))),
+    aboveFull: bootstrap(
+      pairs,
+      (some) => 100 * mean(some.map((pair) => Number(pair.own.chosen) - Number(pair.full.chosen))),
+    ),
+  };
+}
+
+function byDepth(pairs: readonly Pair[], figure: (some: readonly Pair[]) => number): number[] {
+  const depths = [...new Set(pairs.map(({ own }) => own.depth))].sort((a, b) => a - b);
+  return depths.map((depth) => figure(pairs.filter(({ own }) => own.depth === depth)));
 }
 
 /** A row for each cache and length of context, in the order in which they were measured. */

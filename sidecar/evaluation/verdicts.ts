@@ -78,10 +78,17 @@ const claims: readonly Claim[] = [
     asks: 'at least',
     bound: 0,
     figure: ({ retrieval }) => {
-      if (retrieval === undefined) return undefined;
-      const [all] = retrieval.toSorted((a, b) => b.needles - a.needles);
-      return all?.aboveFull;
+      const most = retrieval?.counts.at(-1);
+      return most?.aboveFull;
     },
+  },
+  {
+    claim: 'int8: loss of a needle’s value above FP16',
+    unit: 'nats',
+    of: ofInt8,
+    asks: 'below',
+    bound: 0.1,
+    figure: ({ retrieval }) => retrieval?.lossAboveFull,
   },
   {
     claim: 'int4: perplexity',

@@ -79,7 +79,7 @@ describe('sightline eval', () => {
     assert.equal(code, 0, stderr);
     const [row] = (await reportIn(out)).rows;
     assert.deepEqual(
-      row?.retrieval?.map(({ needles, asked }) => [needles, asked]),
+      row?.retrieval?.counts.map(({ needles, asked }) => [needles, asked]),
       [
         [1, 10],
         [4, 10],
@@ -87,7 +87,7 @@ describe('sightline eval', () => {
       ],
     );
     // The bundled model finds some of what it has in sight; guessing finds one of eight.
-    const chosen = row.retrieval.reduce((all, one) => all + one.chosen, 0);
+    const chosen = row.retrieval.counts.reduce((all, one) => all + one.chosen, 0);
     assert.ok(chosen > 7, `${chosen} of 30`);
     assert.equal(row.holes?.count, 3);
   });

@@ -1,6 +1,6 @@
 import type { Verdict } from '../verdicts.ts';
 import { figure, interval } from './figures.ts';
-import { divergencePlot, memoryPlot, needlePlot, speedPlot } from './plots.ts';
+import { divergencePlot, memoryPlot, needleLossPlot, needlePlot, speedPlot } from './plots.ts';
 import type { Report } from './report.ts';
 import { columns } from './table.ts';
 
@@ -159,6 +159,7 @@ export function htmlReport(report: Report): string {
         ${plot('Memory', 'What the cache takes as it grows, by the engine’s own account.', memoryPlot(report))}
         ${plot('Divergence', 'Mean Kullback-Leibler divergence from the full cache over the position in the longest context. The window is FP16: what comes early is the same.', divergencePlot(report))}
         ${needles.map((count) => plot(count === 1 ? 'One needle' : `${count} needles`, 'Percent of constants, out of every window, whose value is likelier at the end of the context than seven others.', needlePlot(report, count)))}
+        ${plot('Values of needles', 'Nats by which the values of all these constants are less likely than with the full cache. A model that is too small to find them still expects them more where it can see them.', needleLossPlot(report))}
         ${plot('Speed', 'Decoding with so many tokens in the cache; the machine was as busy as it was. Ratios, which were taken in turn, are in the tables.', speedPlot(report))}
         <h2>Text</h2>
         <p>

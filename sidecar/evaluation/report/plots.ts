@@ -4,6 +4,7 @@ import { GridComponent, LegendComponent, VisualMapComponent } from 'echarts/comp
 import { init, use, type EChartsCoreOption } from 'echarts/core';
 import { SVGRenderer } from 'echarts/renderers';
 import { positions } from '../predictions.ts';
+import type { Row } from '../summary.ts';
 import type { Report } from './report.ts';
 
 use([HeatmapChart, LineChart, GridComponent, LegendComponent, VisualMapComponent, SVGRenderer]);
@@ -98,11 +99,23 @@ export function speedPlot({ rows }: Report): string | undefined {
   return lines(drawn, 'tokens in the cache', { name: 'tokens/s', log: false });
 }
 
-/** Needles found, by cache and length of the context and by depth, for one number of needles. */
-export function needlePlot({ rows }: Report, needles: number): string | undefined {
+interface Shades {
+  readonly min: number;
+  readonly max: number;
+  /** What the ends are called, the upper one first. */
+  readonly ends: readonly [string, string];
+  readonly label: (value: number) => string;
+}
+
+/** Needles by depth, a line for each cache and length of context. */
+function depthPlot(
+  { rows }: Report,
+  byDepthOf: (retrieval: NonNullable<Row['retrieval']>) => readonly number[] | undefined,
+  { min, max, ends, label }: Shades,
+): string | undefined {
   const asked = rows.flatMap(({ cache, context, retrieval }) => {
-    const found = retrieval?.find((one) => one.needles === needles);
-    return found === undefined ? [] : [{ name: `${cache}, ${context}`, byDepth: found.byDepth }];
+    const byDepth = retrieval && byDepthOf(retrieval);
+    return byDepth === undefined ? [] : [{ name: `${cache}, ${context}`, byDepth }];
   });
   if (asked.length === 0) return undefined;
   const depths = Math.max(...asked.map(({ byDepth }) => byDepth.length));
@@ -121,27 +134,44 @@ export function needlePlot({ rows }: Report, needles: number): string | undefine
     },
     yAxis: { type: 'category', data: names },
     visualMap: {
-      min: 0,
-      max: 1,
+      min,
+      max,
       orient: 'vertical',
       right: 4,
       top: 'middle',
-      text: ['all', 'none'],
+      text: ends,
       inRange: { color: ['#fde0c5', '#e3677a', '#4b1d91'] },
     },
     series: [
       {
         type: 'heatmap',
         data: asked.flatMap(({ name, byDepth }) =>
-          byDepth.map((share, depth) => [depth, names.indexOf(name), share]),
+          byDepth.map((value, depth) => [depth, names.indexOf(name), value]),
         ),
         label: {
           show: true,
           fontSize: 9,
-          formatter: ({ value }: { readonly value: readonly number[] }) =>
-            String(Math.round(100 * (value[2] ?? 0))),
+          formatter: ({ value }: { readonly value: readonly number[] }) => label(value[2] ?? 0),
         },
       },
     ],
   });
 }
+
+/** Needles found, for one number of needles. */
+export const needlePlot = (report: Report, needles: number): string | undefined =>
+  depthPlot(report, ({ counts }) => counts.find((one) => one.needles === needles)?.byDepth, {
+    min: 0,
+    max: 1,
+    ends: ['all', 'none'],
+    label: (share) => String(Math.round(100 * share)),
+  });
+
+/** How much less likely the values of needles are than with the full cache. */
+export const needleLossPlot = (report: Report): string | undefined =>
+  depthPlot(report, ({ lossByDepth }) => lossByDepth, {
+    min: 0,
+    max: 2,
+    ends: ['2 nats', 'as full'],
+    label: (loss) => loss.toFixed(2),
+  });

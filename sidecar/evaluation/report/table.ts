@@ -15,7 +15,7 @@ const retrieved = (needles: number): Column => ({
   name: needles === 1 ? '1 needle' : `${needles} needles`,
   title: 'constants out of every window whose value is likelier than seven others',
   cell: ({ retrieval }) => {
-    const found = retrieval?.find((one) => one.needles === needles);
+    const found = retrieval?.counts.find((one) => one.needles === needles);
     return found === undefined ? none : `${found.chosen} of ${found.asked}`;
   },
 });
@@ -73,6 +73,12 @@ export const columns: readonly Column[] = [
   retrieved(4),
   retrieved(16),
   {
+    name: 'needle loss',
+    title: 'nats by which the values of the constants are less likely than with the full cache',
+    cell: ({ retrieval }) => (retrieval ? signed(retrieval.lossAboveFull.value) : none),
+    detail: ({ retrieval }) => retrieval && interval(retrieval.lossAboveFull, signed),
+  },
+  {
     name: 'holes',
     title: 'exactly as the file has it, of what was taken out of files',
     cell: ({ holes }) =>
@@ -104,9 +110,17 @@ export const columns: readonly Column[] = [
 
 /** The brief's four figures, with those that decide, for README and docs. */
 export const shortColumns: readonly Column[] = columns.filter(({ name }) =>
-  ['cache', 'perplexity', 'change', 'KLD mean', 'same top', 'ROUGE-L', 'speed', 'smaller'].includes(
-    name,
-  ),
+  [
+    'cache',
+    'perplexity',
+    'change',
+    'KLD mean',
+    'same top',
+    'ROUGE-L',
+    'needle loss',
+    'speed',
+    'smaller',
+  ].includes(name),
 );
 
 export function markdownTable(rows: readonly Row[], chosen: readonly Column[]): string {
@@ -143,13 +157,16 @@ export function csvOf(rows: readonly Row[]): string {
       'similarity to full': continuation?.similarity.value,
       ...Object.fromEntries(
         [1, 4, 16].flatMap((needles) => {
-          const found = retrieval?.find((one) => one.needles === needles);
+          const found = retrieval?.counts.find((one) => one.needles === needles);
           return [
             [`${needles} needles chosen`, found && found.chosen / found.asked],
             [`${needles} needles exact`, found && found.exact / found.asked],
           ];
         }),
       ),
+      'needle loss above full': retrieval?.lossAboveFull.value,
+      'needle loss low': retrieval?.lossAboveFull.low,
+      'needle loss high': retrieval?.lossAboveFull.high,
       'holes exact': holes?.exact,
       'holes similarity': holes?.similarity,
       'tokens/s': speed?.tokensPerSecond,

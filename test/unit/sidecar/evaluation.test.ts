@@ -305,6 +305,40 @@ describe('rows and verdicts', () => {
     );
     assert.equal(found(needle('selective:int8', [true, false, true]), same), 'unclear');
   });
+
+  it('tells how much less likely their values are than with the full cache', () => {
+    const losses = (cache: string, round: number, all: readonly number[]): EvaluationResult => ({
+      task: 'needles',
+      cache,
+      context: 2000,
+      needles: 1,
+      round,
+      found: all.map((loss, depth) => ({ depth, chosen: false, exact: false, loss })),
+    });
+    const rows = rowsOf([
+      losses('full', 0, [5, 7]),
+      losses('full', 1, [9, 9]),
+      losses('selective:int8', 0, [5.02, 7]),
+      losses('selective:int8', 1, [9, 9.02]),
+      losses('compressed', 0, [6, 7]),
+      losses('compressed', 1, [11, 9]),
+    ]);
+    const [full, int8, compressed] = rows.map(({ retrieval }) => retrieval);
+    assert.deepEqual(full?.lossAboveFull, { value: 0, low: 0, high: 0 });
+    assert.ok(Math.abs((int8?.lossAboveFull.value ?? 1) - 0.01) < 1e-9);
+    assert.deepEqual(compressed?.lossByDepth, [1.5, 0]);
+    assert.equal(compressed.lossAboveFull.value, 0.75);
+    const verdicts = verdictsOf(rows).filter(({ claim }) => claim.includes('loss of a needle'));
+    assert.deepEqual(
+      verdicts.map(({ cache, verdict }) => [cache, verdict]),
+      [['selective:int8', 'met']],
+    );
+    const worse = rowsOf([losses('full', 0, [5, 7]), losses('selective:int8', 0, [5.4, 7.3])]);
+    assert.equal(
+      verdictsOf(worse).find(({ claim }) => claim.includes('loss of a needle'))?.verdict,
+      'missed',
+    );
+  });
 });
 
 describe('the report', () => {
@@ -351,8 +385,8 @@ describe('the report', () => {
     assert.ok(page.includes('a &lt;b&gt; &amp; c'));
     assert.ok(!/(?:src|href)="(?!#)/.test(page));
     assert.ok(!/url\((?!#)/.test(page));
-    // Memory, divergence, four needles and speed.
-    assert.equal(page.match(/<svg /g)?.length, 4);
+    // Memory, divergence, four needles, how likely their values are, and speed.
+    assert.equal(page.match(/<svg /g)?.length, 5);
     assert.match(page, /Not all that was asked for has been measured/);
     assert.match(page, /<strong>lowrank:int8<\/strong> was not measured: no kernels/);
     assert.match(page, /class="met"/);
