@@ -21,7 +21,7 @@ export function engineOptionsOf(settings: SightlineSettings, bundledModel: strin
 }
 
 /** Only what the policy uses, so that a change of anything else does not load the model anew. */
-function cachePolicyOf(cache: SightlineSettings['cache']): CachePolicy {
+export function cachePolicyOf(cache: SightlineSettings['cache']): CachePolicy {
   const { policy, tier, sink, window, span, keep, weights } = cache;
   const edges = { sink, ...(window === 0 ? {} : { window }) };
   switch (policy) {

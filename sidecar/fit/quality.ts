@@ -1,3 +1,5 @@
+import { isDeepStrictEqual } from 'node:util';
+import { cachePolicyOf } from '../engineOptions.ts';
 import type { SightlineSettings } from '../protocol.ts';
 import { parseSettings } from '../settings.ts';
 
@@ -20,50 +22,79 @@ export interface Quality {
 
 interface Measured extends Quality {
   readonly policy: SightlineSettings['cache']['policy'];
-  readonly tier: SightlineSettings['cache']['tier'];
+  /** Absent: the policy has tiers of its own. */
+  readonly tier?: SightlineSettings['cache']['tier'];
 }
 
 export const qualitySource = {
-  command: 'npm run bench:quality',
-  file: 'docs/results/quality.json',
+  command: 'sightline eval',
+  file: 'docs/results/eval/report.json',
   /** Of no other model anything is said. */
   model: 'sightline-tiny-code-q8_0.gguf',
 } as const;
 
-const selective = (
-  tier: Measured['tier'],
-  contextTokens: number,
-  [sameTop, perplexityChange, divergence]: readonly [number, number, number],
-): Measured => ({
-  policy: 'selective',
-  tier,
-  contextTokens,
-  sameTop,
-  perplexityChange,
-  divergence,
-});
+/** Same top, change of perplexity, divergence: to the digits that are shown. */
+type Figures = readonly [number, number, number];
 
-/** To the digits that are shown. By the length of the contexts, the shortest first. */
+const measured = (
+  cache: Pick<Measured, 'policy' | 'tier'>,
+  at4096: Figures,
+  at8192: Figures,
+): Measured[] =>
+  (
+    [
+      [4096, at4096],
+      [8192, at8192],
+    ] as const
+  ).map(([contextTokens, [sameTop, perplexityChange, divergence]]) => ({
+    ...cache,
+    contextTokens,
+    sameTop,
+    perplexityChange,
+    divergence,
+  }));
+
+/** By the length of the contexts, the shortest first, for each cache. */
 export const measuredQualities: readonly Measured[] = [
-  selective('int8', 4096, [99.2, 0.006, 1.9e-4]),
-  selective('k8v4', 4096, [99.1, 0.008, 2.4e-4]),
-  selective('int4', 4096, [98.9, 0.041, 3.9e-4]),
-  selective('int8', 8192, [99.2, 0.003, 1.9e-4]),
-  selective('k8v4', 8192, [99.1, 0.014, 2.5e-4]),
-  selective('int4', 8192, [98.9, -0.02, 4.5e-4]),
+  ...measured(
+    { policy: 'selective', tier: 'int8' },
+    [99.5, -0.021, 1.7e-4],
+    [99.3, -0.007, 1.7e-4],
+  ),
+  ...measured(
+    { policy: 'selective', tier: 'k8v4' },
+    [99.4, -0.032, 2.1e-4],
+    [99.2, -0.006, 2.2e-4],
+  ),
+  ...measured(
+    { policy: 'selective', tier: 'int4' },
+    [99.3, -0.016, 3.5e-4],
+    [99.0, -0.062, 4.0e-4],
+  ),
+  ...measured({ policy: 'hierarchical' }, [99.5, -0.005, 1.6e-4], [99.2, -0.029, 2.4e-4]),
+  ...measured({ policy: 'lowrank', tier: 'int8' }, [98.7, -0.103, 1.0e-3], [98.4, -0.192, 1.3e-3]),
+  ...measured({ policy: 'attention', tier: 'int8' }, [99.3, 0.129, 9.2e-4], [99.2, 0.131, 1.2e-3]),
+  ...measured({ policy: 'h2o', tier: 'int8' }, [94.6, 2.7, 2.9e-2], [94.5, 1.739, 2.7e-2]),
+  ...measured({ policy: 'importance', tier: 'int8' }, [94.7, 2.309, 2.9e-2], [94.4, 1.035, 2.5e-2]),
+  ...measured({ policy: 'compressed' }, [93.5, 1.31, 2.8e-2], [90.6, -0.03, 5.0e-2]),
 ];
 
-/** Sink and window were these. */
-const { cache: measuredWith } = parseSettings(undefined).settings;
+/** All else of the cache was this. */
+const { cache: usual } = parseSettings(undefined).settings;
 
 /** What was measured in contexts of this length, or else in the longest that are shorter; undefined: nothing. */
 export function qualityOf(
-  { policy, tier, sink, window }: SightlineSettings['cache'],
+  cache: SightlineSettings['cache'],
   contextTokens: number,
 ): Quality | undefined {
-  if (sink !== measuredWith.sink || window !== measuredWith.window) return undefined;
+  const { policy, tier } = cache;
+  const likeUsual = cachePolicyOf({ ...usual, policy, tier });
+  if (!isDeepStrictEqual(cachePolicyOf(cache), likeUsual)) return undefined;
   const found = measuredQualities.findLast(
-    (one) => one.policy === policy && one.tier === tier && one.contextTokens <= contextTokens,
+    (one) =>
+      one.policy === policy &&
+      (one.tier === undefined || one.tier === tier) &&
+      one.contextTokens <= contextTokens,
   );
   if (found === undefined) return undefined;
   const { sameTop, perplexityChange, divergence } = found;

@@ -5,6 +5,7 @@ import { beforeEach, describe, it } from 'node:test';
 import { formatFit, type FitReport } from '../../../sidecar/cli/fitReport.ts';
 import { parseSize } from '../../../sidecar/cli/size.ts';
 import { downloadOptions } from '../../../sidecar/download/file.ts';
+import { parseReport } from '../../../sidecar/evaluation/report/report.ts';
 import { cachesOf, drops, keeperOf, ladderOf } from '../../../sidecar/fit/caches.ts';
 import {
   measuredQualities,
@@ -85,19 +86,25 @@ const resultsIn = (file: string): Results =>
 
 describe('what was measured', () => {
   it('is what the committed results say, to the digits that are shown', () => {
-    const { model, rows } = resultsIn(qualitySource.file);
-    assert.equal(qualitySource.model, model);
-    for (const { tier, contextTokens, ...quality } of measuredQualities) {
-      const of = (figure: string): number => {
-        const name = `quality/${tier}/context=${contextTokens}/${figure}`;
-        const row = rows.find((one) => one.case === name);
-        assert.ok(row, name);
-        return row.value;
-      };
-      assert.equal(quality.sameTop.toFixed(1), of('same-top').toFixed(1));
-      assert.equal(quality.perplexityChange.toFixed(3), of('perplexity-change').toFixed(3));
-      assert.equal(quality.divergence.toExponential(1), of('kld-mean').toExponential(1));
+    const report = parseReport(readFileSync(join(root, qualitySource.file), 'utf8'));
+    assert.equal(qualitySource.model, report.model.file);
+    const names = new Set<string>();
+    for (const { policy, tier, contextTokens, ...quality } of measuredQualities) {
+      const name = tier === undefined ? policy : `${policy}:${tier}`;
+      names.add(name);
+      const row = report.rows.find((one) => one.cache === name && one.context === contextTokens);
+      assert.ok(row?.predictions, name);
+      const { sameTop, change, mean } = row.predictions;
+      assert.equal(quality.sameTop.toFixed(1), sameTop.value.toFixed(1), name);
+      assert.equal(quality.perplexityChange.toFixed(3), change.value.toFixed(3), name);
+      assert.equal(quality.divergence.toExponential(1), mean.value.toExponential(1), name);
     }
+    // But FP16 and caches with a window of their own.
+    const others = report.rows.filter(({ cache }) => !names.has(cache));
+    assert.deepEqual(
+      [...new Set(others.map(({ cache }) => cache))].filter((name) => !/:\d+$/.test(name)),
+      ['full'],
+    );
     const { file, depth, ratio } = measuredSpeed;
     const name = `decode/int8/depth=${depth}/baseline=full`;
     const speed = resultsIn(file).rows.find((one) => one.case === name);
@@ -109,10 +116,17 @@ describe('what was measured', () => {
     assert.equal(qualityOf(int4, 4095), undefined);
     assert.equal(qualityOf(int4, 8191)?.contextTokens, 4096);
     assert.equal(qualityOf(int4, 1e6)?.contextTokens, 8192);
+    assert.deepEqual(
+      qualityOf(cacheOf({ tier: 'int4', span: 1024, keep: 0.25 }), 8192),
+      qualityOf(int4, 8192),
+    );
+    assert.ok(qualityOf(cacheOf({ policy: 'h2o' }), 8192));
+    assert.ok(qualityOf(cacheOf({ policy: 'compressed', tier: 'int4' }), 8192));
     for (const cache of [
       { tier: 'fp8' },
-      { policy: 'hierarchical', tier: 'int4' },
-      { policy: 'h2o' },
+      { policy: 'hierarchical', span: 1024 },
+      { policy: 'h2o', tier: 'int4' },
+      { policy: 'h2o', keep: 0.25 },
       { tier: 'int4', window: 64 },
       { tier: 'int4', sink: 0 },
     ]) {
@@ -304,7 +318,7 @@ describe('which cache to take', () => {
     );
     assert.match(
       reason({ memory: 7, context: 32_768 }),
-      /^full lacks [\d.]+ MiB; this is the least lossy .* 1\.9x smaller .* the same after 99\.2 % .* by \+0\.003 % \(.*quality\.json\)$/,
+      /^full lacks [\d.]+ MiB; this is the least lossy .* 1\.9x smaller .* the same after 99\.3 % .* by -0\.007 % \(.*report\.json\)$/,
     );
     assert.match(
       reason({ memory: 7, context: 32_768, cache: { sink: 8 } }),
@@ -539,8 +553,8 @@ describe('formatFit', () => {
       '',
       'cache                          bytes  FP16 / it  fits     to spare  longest context    same token  perplexity   divergence',
       'full                        1.75 GiB      1.00x    no  -232.80 MiB           28 416     reference',
-      'selective int8            928.13 MiB      1.93x   yes   631.07 MiB           55 296        99.2 %    +0.003 %  1.9e-4 nats',
-      'selective k8v4            741.78 MiB      2.42x   yes   817.42 MiB           70 528        99.1 %    +0.014 %  2.5e-4 nats',
+      'selective int8            928.13 MiB      1.93x   yes   631.07 MiB           55 296        99.3 %    -0.007 %  1.7e-4 nats',
+      'selective k8v4            741.78 MiB      2.42x   yes   817.42 MiB           70 528        99.2 %    -0.006 %  2.2e-4 nats',
     ]);
     const text = lines.join('\n');
     assert.match(text, /^hierarchical .* not measured$/m);
