@@ -557,7 +557,8 @@ describe('formatFit', () => {
       'selective k8v4            741.78 MiB      2.42x   yes   817.42 MiB           70 528        99.2 %    -0.006 %  2.2e-4 nats',
     ]);
     const text = lines.join('\n');
-    assert.match(text, /^hierarchical .* not measured$/m);
+    assert.match(text, /^auto .* not measured$/m);
+    assert.match(text, /^h2o .* 94\.5 %    \+1\.739 %  2\.7e-2 nats$/m);
     assert.match(text, /^auto +>= [\d.]+ MiB /m);
     assert.match(text, /^h2o int8, 50 % /m);
     assert.match(text, /^Tokens are lost for good with h2o, importance, compressed\.$/m);
