@@ -12,7 +12,7 @@ import { RemoteServer, serverCharactersPerToken } from './remote/server.ts';
 import { ContextKeeper, liveTokensOf } from './context/keeper.ts';
 import type { SourceFile } from './context/settle.ts';
 import { ContextSources, type FindDefinitions } from './context/sources.ts';
-import { nameIn, type Folder } from './context/workspace.ts';
+import { nameIn, repositoryOf, type Folder } from './context/workspace.ts';
 import { showPrompt, type Prompt } from './context/show.ts';
 import { Snapshots } from './context/snapshot.ts';
 import type { SnapshotFiles } from './context/snapshotFiles.ts';
@@ -165,6 +165,7 @@ export class CompletionService {
     this.#keeper = new ContextKeeper({
       documents,
       sources: this.#sources,
+      repository: () => repositoryOf(folders()),
       maxTokens: () => this.#settings.completion.maxTokens,
       idleMs,
       onFailure: (failure) => {
