@@ -108,6 +108,17 @@ export class CompletionRequests {
     return succeed([...offers.values()]);
   }
 
+  /** What the model writes in a document as it would be. A completion of the document goes first. */
+  async fill(request: CompletionRequest, signal: AbortSignal): Promise<Result<string, Failure>> {
+    clearTimeout(this.#planned);
+    const running = this.#running.get(request.uri);
+    if (running?.isAwaited === true) await running.outcome;
+    if (signal.aborted) return fail(cancelled);
+    const outcome = await this.#start({ ...request, isAhead: true }).wait(request, signal);
+    if (outcome === undefined) return fail(cancelled);
+    return outcome.ok ? succeed(outcome.value.text) : outcome;
+  }
+
   async #find(request: CompletionRequest, signal: AbortSignal): Promise<Result<Offer, Failure>> {
     let waited = false;
     while (!signal.aborted) {
