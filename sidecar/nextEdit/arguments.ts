@@ -1,5 +1,6 @@
+import type { Filling } from '../completion/requests.ts';
 import type { SyntaxParser } from '../syntax/parser.ts';
-import { bracketOf, isOpenQuote, tokensFrom } from '../syntax/tree.ts';
+import { bracketOf, errorsOf, isOpenQuote, tokensFrom } from '../syntax/tree.ts';
 
 /** What a model wrote between the brackets of a call. */
 export interface WrittenArguments {
@@ -10,17 +11,31 @@ export interface WrittenArguments {
 const closers: Readonly<Record<string, string>> = { '(': ')', '[': ']', '{': '}' };
 
 /**
- * The arguments that an answer behind `head` has, up to the bracket that closes them: `head` is the line up to the opening
- * one. Undefined where brackets or quotes stay open, or it takes too long to find out.
+ * The arguments that are written behind `head`, up to the bracket that closes them: `head` is the line up to the opening
+ * one, `given` what stands there. Undefined where brackets or quotes stay open, where there are more errors than with what is
+ * given, or it takes too long to find out.
  */
 export function argumentsIn(
   parser: SyntaxParser,
   head: string,
-  answer: string,
+  { text, isCutOff }: Filling,
+  given: string,
 ): WrittenArguments | undefined {
-  const { opening = '' } = parser.language;
-  const before = opening + head;
-  return parser.read(`${before}${answer})`, (tree) => {
+  const before = (parser.language.opening ?? '') + head;
+  const written = closedIn(parser, before, isCutOff ? text : `${text})`);
+  const errorsWith = (list: string): number =>
+    parser.read(`${before}${list})`, errorsOf) ?? Infinity;
+  return written !== undefined && errorsWith(written.text) <= errorsWith(given)
+    ? written
+    : undefined;
+}
+
+const closedIn = (
+  parser: SyntaxParser,
+  before: string,
+  answer: string,
+): WrittenArguments | undefined =>
+  parser.read(before + answer, (tree) => {
     const open: string[] = [];
     let count = 0;
     let isBehindComma = true;
@@ -39,4 +54,3 @@ export function argumentsIn(
     }
     return undefined;
   });
-}

@@ -1,4 +1,5 @@
 import type { CompletionRequest } from '../completion/complete.ts';
+import type { Filling } from '../completion/requests.ts';
 import { cancelled, type Failure } from '../engine/failure.ts';
 import { fail, succeed, type Result } from '../result.ts';
 import { languageOf, type Language } from '../syntax/languages.ts';
@@ -35,7 +36,7 @@ export interface NextEditsOptions {
   readonly fill: (
     request: CompletionRequest,
     signal: AbortSignal,
-  ) => Promise<Result<string, Failure>>;
+  ) => Promise<Result<Filling, Failure>>;
 }
 
 interface Followed {
@@ -136,8 +137,8 @@ export class NextEdits {
       const answer = await this.#options.fill({ ...request, text: hole, offset: start }, signal);
       if (!answer.ok) return answer;
       const head = text.slice(text.lastIndexOf('\n', start - 1) + 1, start);
-      const written = argumentsIn(parser, head, answer.value);
       const given = text.slice(start, end);
+      const written = argumentsIn(parser, head, answer.value, given);
       const isOther = written !== undefined && written.text !== given.trim();
       if (!isOther || !fits(signatures, written.count)) continue;
       // White space around them stays.

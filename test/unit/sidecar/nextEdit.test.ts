@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { cancelled } from '../../../sidecar/engine/failure.ts';
 import { fail, succeed } from '../../../sidecar/result.ts';
-import { Follower, parseTemplate } from '../support/nextEdits.ts';
+import { Follower, parseTemplate, whole } from '../support/nextEdits.ts';
 
 type Cases = Readonly<Record<string, Readonly<Record<string, string>>>>;
 
@@ -13,7 +13,7 @@ function offers(all: Cases, answer = ''): void {
     for (const [title, document] of Object.entries(documents))
       it(`${name}: ${title}`, async () => {
         const { before, after, cursor, wanted } = parseTemplate(document.replace(/^\n/, ''));
-        const user = new Follower(name, before, () => succeed(answer));
+        const user = new Follower(name, before, () => whole(answer));
         user.change(after, cursor);
         await user.acceptAll();
         assert.equal(user.text, wanted);
@@ -135,14 +135,14 @@ describe('next edits after a change of a signature', () => {
 
   const template = 'function f(a‹→, b›) {}\nf(1);\n';
   const { before, after, cursor } = parseTemplate(template);
-  const written = async (answer: string): Promise<string | undefined> => {
-    const user = new Follower('a.ts', before, () => succeed(answer));
+  const written = async (text: string, isCutOff = false): Promise<string | undefined> => {
+    const user = new Follower('a.ts', before, () => succeed({ text, isCutOff }));
     user.change(after, cursor);
     return (await user.next())?.edit.text;
   };
 
   it('are written by the model, up to the bracket that closes them', async () => {
-    const user = new Follower('a.ts', before, () => succeed('1, (2)); // and more'));
+    const user = new Follower('a.ts', before, () => whole('1, (2)); // and more'));
     user.change(after, cursor);
     const found = await user.next();
     assert.deepEqual(user.asked, ['function f(a, b) {}\nf(|);\n']);
@@ -151,9 +151,21 @@ describe('next edits after a change of a signature', () => {
   });
 
   it('are refused where they are what there is, do not fit, or are not whole', async () => {
-    for (const answer of ['', '1', '1, 2, 3', '1, (2', '1, "2', '1, `2', '1, [2)', '1, 2}'])
+    for (const answer of [
+      '',
+      '1',
+      '1, 2, 3',
+      '1, (2',
+      '1, "2',
+      '1, `2',
+      '1, [2)',
+      '1, 2}',
+      'a: number, b: number',
+    ])
       assert.equal(await written(answer), undefined, answer);
     assert.equal(await written(' 1, [2, 3] '), '1, [2, 3]');
+    assert.equal(await written('1, 2', true), undefined, 'it ran into its bound');
+    assert.equal(await written('1, 2); f(3', true), '1, 2');
   });
 
   it('are looked for in a few calls, the nearest', async () => {

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { fileURLToPath } from 'node:url';
 import type { CompletionRequest } from '../../../sidecar/completion/complete.ts';
+import type { Filling } from '../../../sidecar/completion/requests.ts';
 import type { Failure } from '../../../sidecar/engine/failure.ts';
 import { replaced, type FoundEdit } from '../../../sidecar/nextEdit/editing.ts';
 import { NextEdits } from '../../../sidecar/nextEdit/nextEdits.ts';
@@ -40,7 +41,10 @@ export function parseTemplate(template: string): Template {
   return { before: as('from', 'from'), after: as('to', 'from'), cursor, wanted: as('to', 'to') };
 }
 
-type Fill = (request: CompletionRequest) => Result<string, Failure>;
+type Fill = (request: CompletionRequest) => Result<Filling, Failure>;
+
+/** What a model wrote to its end. */
+export const whole = (text: string): Result<Filling, Failure> => succeed({ text, isCutOff: false });
 
 /** A user who accepts what is offered in one document. */
 export class Follower {
@@ -52,7 +56,7 @@ export class Follower {
   text: string;
   cursor = 0;
 
-  constructor(name: string, text: string, fill: Fill = () => succeed('')) {
+  constructor(name: string, text: string, fill: Fill = () => whole('')) {
     this.name = name;
     this.text = text;
     this.edits = new NextEdits({
