@@ -112,7 +112,7 @@ export class NextEditController {
   async #ask(): Promise<void> {
     this.#isDue = true;
     const here = this.#surface.here();
-    // It is asked once the cursor has moved away from the suggestion.
+    // It is asked once the cursor has left the suggestion.
     if (here === undefined || this.#surface.isSuggesting()) return;
     this.#isDue = false;
     this.#asking?.cancel();

@@ -40,8 +40,8 @@ export class NextEditOffers implements Surface, Disposable {
       this.#drawing,
       workspace.onDidChangeTextDocument(({ document, contentChanges, reason }) => {
         if (contentChanges.length === 0 || document !== window.activeTextEditor?.document) return;
-        // Behind undo and redo there is nothing to follow; what comes from the disk is not the user's.
-        controller.edited(reason !== undefined || !document.isDirty);
+        // Behind undo and redo there is nothing to follow.
+        controller.edited(reason !== undefined);
       }),
       window.onDidChangeTextEditorSelection(({ textEditor }) => {
         if (textEditor === window.activeTextEditor) controller.moved();
