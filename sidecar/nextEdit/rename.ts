@@ -11,5 +11,7 @@ export function renameIn(code: Code, editing: Editing, cursor: number): FoundEdi
   const from = before.slice(start, end - (now.length - before.length));
   if (from === '' || from === to || isKeyword(code, to)) return undefined;
   const [next] = remainingNames(code, token, from, cursor);
-  return next && { edit: { ...next, text: to }, why: { kind: 'rename', from, to } };
+  if (next === undefined) return undefined;
+  const text = next.isShorthand ? `${from}: ${to}` : to;
+  return { edit: { start: next.start, end: next.end, text }, why: { kind: 'rename', from, to } };
 }

@@ -64,29 +64,40 @@ export function identifiersOf({ tree, text }: Code, name: string, from: number):
 const isInWord = (text: string, start: number, end: number): boolean =>
   /\w/.test(text.charAt(start - 1)) || /\w/.test(text.charAt(end));
 
+/** A place that has a name. */
+export interface NamePlace extends Range {
+  /** It is the key of a member too: `{ name }` is short for `{ name: name }`. */
+  readonly isShorthand: boolean;
+}
+
 /**
  * Where `name`, which the identifier `renamed` had, still stands for the same thing as far as the syntax tells, from `from` on
  * and around. A local name is followed in its scope; a scope that declares the name anew is left out; what is behind a
  * dot is another thing than what stands alone, but for members of classes.
  */
-export function remainingNames(code: Code, renamed: Node, name: string, from: number): Range[] {
-  const others = identifiersOf(code, name, from).filter(({ id }) => id !== renamed.id);
+export function remainingNames(code: Code, renamed: Node, name: string, from: number): NamePlace[] {
   const own = scopeOfDeclaration(code, renamed);
-  const isMember = own === undefined ? isAccessed(code, renamed) : isClass(own);
-  const within = own === undefined || isClass(own) ? undefined : own;
+  const isMember = isAccessed(code, renamed) || (own !== undefined && isClass(own));
+  const isSameKind = (node: Node): boolean =>
+    isMember
+      ? code.language.hasBareMembers || isAccessed(code, node) || isClassMember(code, node)
+      : !isAccessed(code, node);
+  const others = identifiersOf(code, name, from)
+    .filter(({ id }) => id !== renamed.id)
+    .filter(isSameKind);
+  const within = isMember ? undefined : own;
   const elsewhere = others
     .map((node) => scopeOfDeclaration(code, node))
-    .filter((scope) => scope !== undefined && !contains(scope, renamed) && scope.parent !== null)
-    .filter((scope) => scope !== undefined);
-  const means = (node: Node): boolean => {
-    const isOther = isAccessed(code, node) || isClassMember(code, node);
-    return isMember ? isOther || code.language.hasBareMembers : !isAccessed(code, node);
-  };
+    .filter((scope) => scope !== undefined)
+    .filter((scope) => !contains(scope, renamed));
   return others
     .filter((node) => within === undefined || contains(within, node))
     .filter((node) => !elsewhere.some((scope) => contains(scope, node)))
-    .filter(means)
-    .map(({ startIndex: start, endIndex: end }) => ({ start, end }));
+    .map((node) => ({
+      start: node.startIndex,
+      end: node.endIndex,
+      isShorthand: /^shorthand/.test(node.type) || /^shorthand/.test(node.parent?.type ?? ''),
+    }));
 }
 
 const contains = (scope: Node, { startIndex, endIndex }: Node): boolean =>
@@ -94,7 +105,7 @@ const contains = (scope: Node, { startIndex, endIndex }: Node): boolean =>
 
 /** Whether it is a member of something, or the key of one. */
 const isAccessed = ({ text }: Code, { type, parent, startIndex }: Node): boolean =>
-  /(?:property|field)_identifier$/.test(type) ||
+  /^(?:private_)?(?:property|field)_identifier$/.test(type) ||
   parent?.type === 'keyword_argument' ||
   /(?:[^.]\.|->)\s*$/.test(text.slice(Math.max(0, startIndex - 8), startIndex));
 
@@ -103,8 +114,8 @@ function isClassMember(code: Code, node: Node): boolean {
   return scope !== undefined && isClass(scope);
 }
 
-const isClass = ({ type }: Node): boolean =>
-  /^(?:module|impl_item)$|class|interface|struct|trait|enum|record/.test(type);
+const isClass = ({ type, parent }: Node): boolean =>
+  parent !== null && /^(?:module|impl_item)$|class|interface|struct|trait|enum|record/.test(type);
 
 /** The innermost scope that a declared name is known in, the whole file at the last; undefined where nothing is declared. */
 function scopeOfDeclaration({ language }: Code, name: Node): Node | undefined {

@@ -40,7 +40,13 @@ describe('next edits after a rename', () => {
       'not where the name is another one':
         'const ‹b→c› = 1;\nfunction f(b) {\n  return b;\n}\ng(«b→c»);\n',
       'not of members': 'const ‹b→c› = 1;\na.b = { b: «b→c» };\n',
+      'in short forms, whose keys stay': 'const ‹b→c› = 1;\nf({ «b→b: c», d: «b→c» });\n',
+      'of what an object is taken apart into': 'const { ‹b→c› } = a;\nf(«b→c», a.b);\n',
       'of a method': 'class A {\n  ‹b→c›() {\n    this.«b→c»();\n    b();\n  }\n}\n',
+      'of a member, not in another class':
+        'class A {\n  ‹b→c› = 1;\n  d = this.«b→c»;\n}\nclass D {\n  b = 1;\n  e = this.b;\n}\n',
+      'beside a method of the name':
+        'const ‹b→c› = 1;\nfunction f() {\n  return { b() {}, d: «b→c» };\n}\n',
       'of a member that is used': 'a.‹b→c› = 1;\nf(a.«b→c», b);\n',
       'of what is spread': 'const ‹b→c› = [];\nf(...«b→c»);\n',
       'in a file with errors': 'const ‹b→c› = ;\nf(«b→c»\n} else {\ng(«b→c»);\n',
@@ -61,17 +67,29 @@ describe('next edits after a rename', () => {
     'a.py': {
       'of a local name, in all of its function':
         'def f():\n    if x:\n        ‹a→b› = 1\n    return «a→b»\n\ndef g(a):\n    return a\n',
-      'of a method': 'class A:\n    def ‹b→c›(self):\n        self.«b→c»()\n',
+      'of a method': 'class A:\n    def ‹b→c›(self):\n        self.«b→c»()\n\ndef b():\n    b()\n',
+      'of a function':
+        'def ‹f→g›():\n    «f→g»()\n    a.f()\n\nclass A:\n    def f(self):\n        pass\n',
+      'of a class': 'class ‹A→B›:\n    pass\n\nclass C(«A→B»):\n    a: «A→B»\n',
+      'of a variable of the file':
+        '‹a→b› = 1\ndef f():\n    return «a→b»\n\ndef g(a):\n    return a\n',
       'of a parameter': 'def f(‹a→b›: int, c=1):\n    return «a→b» + c.a\n',
     },
     'a.rs': {
+      'in short forms': 'fn f(‹a→b›: i32) -> A { A { «a→a: b», c: «a→b» } }\n',
       'of a variable':
         'fn f() {\n    let ‹a→b› = 1;\n    g(«a→b», self.a);\n}\nfn h(a: i32) { a }\n',
       'of a function': 'fn ‹a→b›() {}\nfn c() { «a→b»(); }\n',
+      'of a method': 'impl A {\n    fn ‹a→b›(&self) { self.«a→b»(); a(); }\n}\n',
+      'of a field': 'struct A {\n    ‹a→b›: i32,\n}\nfn f(a: A) { a.«a→b» }\n',
     },
     'a.go': {
       'of a variable':
         'package p\n\nfunc f() {\n\t‹a→b› := 1\n\tg(«a→b», x.a)\n}\n\nfunc h(a int) {}\n',
+    },
+    'b.go': {
+      'of a method': 'package p\n\nfunc (t *T) ‹f→g›() {\n\tt.«f→g»()\n\tf()\n}\n',
+      'of a function': 'package p\n\nfunc ‹f→g›() {\n\t«f→g»()\n\tt.f()\n}\n',
     },
     'A.java': {
       'of a field': 'class A {\n  int ‹n→m›;\n  int f() { return «n→m» + this.«n→m»; }\n}\n',
@@ -81,10 +99,14 @@ describe('next edits after a rename', () => {
       'of a parameter': 'int f(int ‹a→b›) { return «a→b»; }\nint g(int a) { return a; }\n',
       'of a function': 'int ‹f→g›(int a) { return a; }\nint h() { return «f→g»(1); }\n',
     },
-    'a.cs': { 'of a method': 'class A {\n  int ‹F→G›() { return «F→G»() + this.«F→G»(); }\n}\n' },
+    'a.cs': {
+      'of a field': 'class A {\n  int ‹n→m› = 1;\n  int F() { return «n→m»; }\n}\n',
+      'of a method': 'class A {\n  int ‹F→G›() { return «F→G»() + this.«F→G»(); }\n}\n',
+    },
     'a.rb': {
       'of an instance variable': 'def f\n  ‹@a→@b› = 1\n  «@a→@b» + a\nend\n',
       'of a method': 'def ‹f→g›(a)\n  a\nend\n«f→g»(1)\n',
+      'of a class': 'class ‹A→B›\nend\n«A→B».new\n',
     },
     'a.php': {
       'of a variable':
@@ -166,6 +188,21 @@ describe('next edits after a change of a signature', () => {
     assert.equal(await written(' 1, [2, 3] '), '1, [2, 3]');
     assert.equal(await written('1, 2', true), undefined, 'it ran into its bound');
     assert.equal(await written('1, 2); f(3', true), '1, 2');
+  });
+
+  it('visit every call once where its number of arguments tells nothing', async () => {
+    let asked = 0;
+    const calls = 'f(1, 2);\nf(3, 4);\n';
+    const user = new Follower('a.ts', `${calls}function f(a, b) {}\n${calls}`, () =>
+      whole(`${++asked}, a`),
+    );
+    user.change(`${calls}function f(b, a) {}\n${calls}`, calls.length + 'function f('.length);
+    const offers = await user.acceptAll();
+    assert.deepEqual(
+      offers.map(({ edit }) => edit.text),
+      ['1, a', '2, a', '3, a', '4, a'],
+    );
+    assert.equal(user.text, 'f(3, a);\nf(4, a);\nfunction f(b, a) {}\nf(1, a);\nf(2, a);\n');
   });
 
   it('are looked for in a few calls, the nearest', async () => {
