@@ -69,14 +69,23 @@ const appears = (locator: Locator, timeout: number): Promise<boolean> =>
     },
   );
 
-export async function openWorkbench(name: string): Promise<Workbench> {
+/** `more`: settings of the user's besides. */
+export async function openWorkbench(
+  name: string,
+  more: Readonly<Record<string, unknown>> = {},
+): Promise<Workbench> {
   const folder = path.join(root, 'build/e2e', name);
   await rm(folder, { recursive: true, force: true });
   const workspace = await makeSampleWorkspace(path.join(folder, 'workspace'));
   const serverFolder = path.join(folder, 'server');
   installExtension(vsix, serverFolder);
   const env = { XDG_CACHE_HOME: path.join(folder, 'cache') };
-  const server = await startServer({ folder: serverFolder, settings, machineSettings, env });
+  const server = await startServer({
+    folder: serverFolder,
+    settings: { ...settings, ...more },
+    machineSettings,
+    env,
+  });
   const browser = await launchChromium();
   const page = await browser.newPage({ viewport: { width: 1400, height: 900 } });
   page.setDefaultTimeout(patientMs);
