@@ -66,6 +66,7 @@ describe('settingsOf', () => {
       threads: 4,
       completion: { maxTokens: 5 },
       context: { pinned: [], related: true },
+      nextEdit: { enable: false },
     });
   });
 

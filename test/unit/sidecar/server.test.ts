@@ -188,7 +188,7 @@ describe('server', () => {
       assert.deepEqual(inSight(), ['used.ts import', 'types.ts definition', 'main.ts open']);
       const filled = addon.engines[0]?.requests.findLast(({ maxTokens }) => maxTokens === 0);
       const prompt = await addon.engines[0]?.detokenize(filled?.tokens ?? new Int32Array());
-      assert.ok(prompt?.startsWith(`src/used.ts\n${files['src/used.ts']}`));
+      assert.ok(prompt?.startsWith(`app\nsrc/used.ts\n${files['src/used.ts']}`), prompt);
       const page = await client.connection.sendRequest(ContextRequest);
       assert.match(page ?? '', /src\/main\.ts: \d+ tokens before the cursor$/m);
     });
