@@ -82,7 +82,7 @@ describe('docs/results', () => {
   for (const [name, { bench, rows }] of recordedRuns) {
     it(`has ${name}.json from the command that is listed`, () => {
       const [, script = '', cases = '', file] =
-        /^npm run (\S+) --(?: --cases '(.*)')? --json docs\/results\/(\S+)$/.exec(
+        /^npm run (\S+) --(?: --model "[^"]*")?(?: --cases '(.*)')? --json docs\/results\/(\S+)$/.exec(
           commands.get(name) ?? '',
         ) ?? [];
       assert.equal(file, `${name}.json`, commands.get(name));

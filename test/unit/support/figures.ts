@@ -68,8 +68,8 @@ const spreadsBy = (run: string, caseOf: (tier: string) => string, of = tiers): r
 const change = (value: number): string =>
   `${value > 0 ? '+' : ''}${Math.abs(value) < 1 ? value.toFixed(3) : value.toPrecision(3)} %`;
 
-function qualityRow(label: string, cache: string): readonly string[] {
-  const of = (what: string): number => valueOf('quality', `quality/${cache}/context=8192/${what}`);
+function qualityRow(label: string, cache: string, run = 'quality'): readonly string[] {
+  const of = (what: string): number => valueOf(run, `quality/${cache}/context=8192/${what}`);
   return [
     label,
     percent(of('same-top'), 1),
@@ -389,12 +389,22 @@ export const documents: readonly QuotingDocument[] = [
       reportTable('eval', 8192),
       reportTable('eval-python', 8192, withoutNeedles),
       reportTable('eval-key-biases', 8192, withoutNeedles),
+      {
+        header: ['cache', 'same likeliest token', 'perplexity', 'mean KL divergence'],
+        rows: () => [
+          qualityRow('int8', 'int8', 'quality-key-biases'),
+          qualityRow('int4', 'int4', 'quality-key-biases'),
+          qualityRow('llama.cpp `q8_0`', 'llama.cpp q8_0 fa=on', 'quality-key-biases'),
+          qualityRow('llama.cpp `q4_0`', 'llama.cpp q4_0 fa=on', 'quality-key-biases'),
+        ],
+      },
     ],
     quotes: () => [
       `${reportOf('eval').corpus.files} files of [six pinned packages]`,
       `${reportOf('eval-python').corpus.files} files (PSF-2.0)`,
       `At 4 096 tokens it is ${smallerThan('selective:int8', 4096)} times smaller where 1.8 were asked for`,
       `With a window of 128 it is ${smallerThan('selective:int8:128', 4096)} times smaller`,
+      `\`q4_0\` changes perplexity by ${change(valueOf('quality', 'quality/llama.cpp q4_0 fa=on/context=8192/perplexity-change'))}:`,
       `(${range(foundByFull())} of 20, of which guessing finds 2.5)`,
     ],
     sections: ['On packages', "On Python's standard library", 'With outlying keys'],
@@ -405,6 +415,8 @@ export const documents: readonly QuotingDocument[] = [
       'At 8 192 tokens both stay below 3 % of perplexity; at 4 096 their intervals reach beyond.',
       'as Debian 12 has them',
       'At 8 192 tokens (',
+      'by blocks of 32 channels',
+      'in contexts of 8 192 tokens;',
     ],
     unrecorded: [],
   },
