@@ -240,6 +240,11 @@ async function asReleased(
 ): Promise<void> {
   progress(`${name} ${versions}`);
   const uriOf = (file: string): string => `file:///src/${file}`;
+  /** No faster than a key comes: nobody does. */
+  const atOnce = async (count: number, text: string): Promise<void> => {
+    await sleep(keyMs);
+    await editor.replace(count, text);
+  };
   for (const file of files) await desk.open(uriOf(file.name), file.before);
   for (const { name, before, after } of files) {
     const uri = uriOf(name);
@@ -248,15 +253,15 @@ async function asReleased(
     await desk.settled(uri);
     for (const { offset, removed, inserted } of editsBetween(before, after)) {
       editor.go(uri, offset + removed.length);
-      if (removed !== '') await editor.replace(removed.length, '');
+      if (removed !== '') await atOnce(removed.length, '');
       const lines = inserted.split(/(?<=\n)/);
       for (const [index, line] of lines.entries()) {
         const indent = /^\s*/.exec(line)?.[0] ?? '';
         const keys =
           index < mostLines ? line.slice(indent.length, indent.length + keysOfALine) : '';
-        await editor.replace(0, indent);
+        if (indent !== '') await atOnce(0, indent);
         await desk.write(keys);
-        await editor.replace(0, line.slice(indent.length + keys.length));
+        await atOnce(0, line.slice(indent.length + keys.length));
       }
     }
     if (editor.textOf(uri) !== after) throw new Error(`${name} did not become what was released`);
