@@ -140,7 +140,7 @@ export class Ctx {
       registerStatusItem(monitor),
       ...this.#registerCommands(),
       ...registerReports(client, pages),
-      ...registerCacheCommands(client, pages),
+      ...registerCacheCommands({ extension: context.extension, client, pages }),
       ...registerPins(),
       ...registerModels(this.#client, context),
       onDidView((uri, firstLine, lastLine) => {

@@ -11,13 +11,17 @@ import {
   type WebviewViewProvider,
 } from 'vscode';
 import { State, type LanguageClient } from 'vscode-languageclient/node';
-import { MemoryForecastRequest, type MemoryForecast } from '../../sidecar/protocol.ts';
+import {
+  cacheProfileNames,
+  MemoryForecastRequest,
+  type MemoryForecast,
+} from '../../sidecar/protocol.ts';
 import type { Monitor } from '../monitor.ts';
 import { orTell } from '../requests.ts';
 import { openPage } from '../webview/page.ts';
 import { memoryCsv } from './csv.ts';
 import { fromPage, type MemoryMessages, type MemoryState } from './messages.ts';
-import { cacheSettings, changeSetting, choicesOf } from './settings.ts';
+import { cacheSettings, changeSetting, chooseProfile, choicesOf } from './settings.ts';
 
 const viewId = 'sightline.memory';
 
@@ -100,6 +104,8 @@ export class MemoryView implements WebviewViewProvider, Disposable {
           choices: this.#choices,
         });
         return this.#askForecast();
+      case 'chooseProfile':
+        return this.#chooseProfile(message.profile);
       case 'choosePolicy':
         if (!this.#choices.policy.some(({ value }) => value === message.policy)) return;
         return orTell(() => changeSetting('policy', message.policy));
@@ -117,6 +123,11 @@ export class MemoryView implements WebviewViewProvider, Disposable {
         if (this.#forecast === null) return;
         return save('csv', 'CSV', Buffer.from(memoryCsv(this.#forecast, monitor.stats)));
     }
+  }
+
+  async #chooseProfile(chosen: string): Promise<void> {
+    const name = cacheProfileNames.find((known) => known === chosen);
+    if (name !== undefined) await orTell(() => chooseProfile(name));
   }
 
   #monitorChanged(): void {

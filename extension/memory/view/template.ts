@@ -11,6 +11,7 @@ import type { CacheStats, ContextInSight, MemoryForecast } from '../../../sideca
 import {
   describeCheck,
   describeLosses,
+  describeProfile,
   describeReason,
   describeSight,
   describeSource,
@@ -294,14 +295,15 @@ const valueOf = ({ currentTarget }: Event): string =>
     ? currentTarget.value
     : '';
 
-function controls({ settings, choices }: View, { tell }: Actions): Html {
-  const { policy = '', tier = '', budgetMiB = 0 } = settings ?? {};
+function controls({ settings, choices, forecast }: View, { tell }: Actions): Html {
+  const { profile = '', apart = [], policy = '', tier = '', budgetMiB = 0 } = settings ?? {};
   const select = (
     id: string,
     label: string,
     value: string,
     options: readonly Choice[],
     choose: (value: string) => void,
+    ...hints: readonly (string | undefined)[]
   ): Html =>
     html`<div class="control">
       <vscode-label for=${id}>${label}</vscode-label>
@@ -319,9 +321,27 @@ function controls({ settings, choices }: View, { tell }: Actions): Html {
             >`,
         )}
       </vscode-single-select>
-      <p class="hint">${options.find((option) => option.value === value)?.description}</p>
+      ${[options.find((option) => option.value === value)?.description, ...hints].map((hint) =>
+        hint === undefined ? nothing : html`<p class="hint">${hint}</p>`,
+      )}
     </div>`;
+  const labels: Readonly<Record<string, string>> = {
+    policy: l10n.t('Policy'),
+    tier: l10n.t('Tier of older tokens'),
+  };
+  const names = apart.map((name) => labels[name] ?? name);
   return html`
+    ${select(
+      'profile',
+      l10n.t('Profile'),
+      profile,
+      choices?.profile ?? [],
+      (chosen) => {
+        tell({ kind: 'chooseProfile', profile: chosen });
+      },
+      forecast ? describeProfile(profile, forecast) : undefined,
+      apart.length > 0 ? l10n.t('Set apart from it: {0}', names.join(', ')) : undefined,
+    )}
     ${select('policy', l10n.t('Policy'), policy, choices?.policy ?? [], (chosen) => {
       tell({ kind: 'choosePolicy', policy: chosen });
     })}
