@@ -18,6 +18,13 @@ export function describeTier(name: string): string {
   return name;
 }
 
+/** "1 200 of 8 192 tokens · 1.9x smaller than FP16" */
+export const describeHeld = (stats: CacheStats): string =>
+  [
+    l10n.t('{0} of {1} tokens', formatCount(stats.tokens), formatCount(stats.contextTokens)),
+    l10n.t('{0} smaller than FP16', formatRatio(stats)),
+  ].join(' · ');
+
 /** What the cache has lost. */
 export function describeLosses(stats: CacheStats): string[] {
   const { droppedTokens, degradedTokens, biasedLayers } = stats;

@@ -20,6 +20,7 @@ import type { Monitor } from '../monitor.ts';
 import { orTell } from '../requests.ts';
 import { openPage } from '../webview/page.ts';
 import { memoryCsv } from './csv.ts';
+import { firstSight } from './firstSight.ts';
 import { fromPage, type MemoryMessages, type MemoryState } from './messages.ts';
 import { cacheSettings, changeSetting, chooseProfile, choicesOf } from './settings.ts';
 
@@ -66,10 +67,11 @@ export class MemoryView implements WebviewViewProvider, Disposable {
   }
 
   resolveWebviewView(view: WebviewView): void {
-    const { extension, log } = this.#options;
-    const tell = openPage<MemoryMessages>(view.webview, {
+    const { extension, monitor, log } = this.#options;
+    const { tell, renew } = openPage<MemoryMessages>(view.webview, {
       name: 'memory',
       extensionUri: extension.extensionUri,
+      first: () => firstSight(monitor.status, monitor.stats),
       schema: fromPage,
       receive: (message) => {
         if (message.kind === 'ready') this.#tellPage = tell;
@@ -84,7 +86,10 @@ export class MemoryView implements WebviewViewProvider, Disposable {
     view.onDidDispose(hide);
     // Out of sight the page is gone; when it comes back it says that it is ready once more.
     view.onDidChangeVisibility(() => {
-      if (!view.visible) hide();
+      if (view.visible) return;
+      hide();
+      // Starts with these numbers then.
+      renew();
     });
   }
 

@@ -10,6 +10,7 @@ import '@vscode-elements/elements/dist/vscode-textfield/index.js';
 import type { CacheStats, ContextInSight, MemoryForecast } from '../../../sidecar/protocol.ts';
 import {
   describeCheck,
+  describeHeld,
   describeLosses,
   describeProfile,
   describeReason,
@@ -17,7 +18,7 @@ import {
   describeSource,
   fileName,
 } from '../../describe.ts';
-import { formatBytes, formatCount, formatRatio, formatSpeed } from '../../format.ts';
+import { formatBytes, formatCount, formatSpeed } from '../../format.ts';
 import type { Choice, MemoryMessages, MemoryState } from '../messages.ts';
 import { describeNow, styleOf } from './figure.ts';
 import { parseBudget, segmentsOf, tableRows, usesTier } from './model.ts';
@@ -169,10 +170,7 @@ function account(stats: CacheStats | null, forecast: MemoryForecast | null): Htm
   return html`
     <p class="headline">
       <strong>${formatBytes(stats.bytes)}</strong>
-      <span>
-        ${l10n.t('{0} of {1} tokens', formatCount(stats.tokens), formatCount(stats.contextTokens))}
-        · ${l10n.t('{0} smaller than FP16', formatRatio(stats))}
-      </span>
+      <span>${describeHeld(stats)}</span>
     </p>
     <div
       class="bar"

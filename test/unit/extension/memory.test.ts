@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { describeProfile } from '../../../extension/describe.ts';
 import { memoryCsv } from '../../../extension/memory/csv.ts';
+import { firstSight } from '../../../extension/memory/firstSight.ts';
 import { fromPage } from '../../../extension/memory/messages.ts';
 import { profileItems } from '../../../extension/memory/profileItems.ts';
 import { describeQuality } from '../../../extension/memory/quality.ts';
@@ -78,6 +79,34 @@ describe('the bar of the memory view', () => {
     });
     // Above the budget, as after it was lowered, nothing is free.
     assert.deepEqual(bytesByName({ ...stats, sequences, budgetBytes: 1 }), { ...tiers, others });
+  });
+});
+
+describe('the first sight of the memory view', () => {
+  const ready = { state: 'ready', message: 'Sightline <ready>' } as const;
+  const textOf = (html: string): string =>
+    html.replace(/<[^>]*>/g, ' ').replace(/[\s\u00A0]+/g, ' ');
+
+  it('has the numbers of the cache as they are known', () => {
+    const html = firstSight(ready, stats);
+    const text = textOf(html);
+    for (const part of [
+      'Sightline &#60;ready&#62;',
+      '1.6 MiB 1 500 of 2 048 tokens · 1.8x smaller than FP16',
+      'sink, FP16 16 98 KiB',
+      'int8 1 228 1.0 MiB',
+      'window, FP16 256 0.5 MiB',
+    ]) {
+      assert.ok(text.includes(part), part);
+    }
+    assert.match(html, /class="swatch tier-int8"/);
+  });
+
+  it('says that there is nothing before a model is loaded', () => {
+    assert.match(
+      textOf(firstSight(ready, undefined)),
+      /Nothing is cached before a model is loaded/,
+    );
   });
 });
 
