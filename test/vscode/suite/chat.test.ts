@@ -267,4 +267,28 @@ describe('chat', () => {
     const again = await stopEarly(() => say({ kind: 'regenerate', turn: id }));
     assert.match(again.state, /^(?:stopped|end)$/, again.message);
   });
+
+  it('tells the page that there is no model, or one that has no template', async () => {
+    const use = (model: string): Thenable<unknown> =>
+      vscode.commands.executeCommand('sightline.chooseModel', model);
+    const told = (obstacle: string): Promise<ToPage> =>
+      until(`the page to be told ${obstacle}`, () =>
+        heard.find((message) => message.kind === 'obstacle' && message.obstacle === obstacle),
+      );
+    const withoutTemplate = process.env['SIGHTLINE_MODEL_WITHOUT_TEMPLATE'];
+    assert(withoutTemplate !== undefined);
+    await openText(code);
+    try {
+      await use(withoutTemplate);
+      const { model } = await told('noTemplate').then((message) => ({ model: '', ...message }));
+      assert.notEqual(model, '');
+      await use('/nobody/has/this.gguf');
+      await told('noModel');
+    } finally {
+      heard = [];
+      await use('');
+    }
+    await told('none');
+    await ready();
+  });
 });
