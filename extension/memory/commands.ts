@@ -53,7 +53,8 @@ export function registerCacheCommands({
       const quality = await withProgress(client, title, (workDoneToken, cancelled) =>
         client.sendRequest(MeasureCacheRequest, { uri, workDoneToken }, cancelled),
       );
-      if (quality !== undefined) await pages.show('Cache Quality', describeQuality(quality));
+      if (quality !== undefined)
+        await pages.show(l10n.t('Cache Quality'), describeQuality(quality));
     }),
   ];
 }
