@@ -87,7 +87,7 @@ export default tseslint.config(
   {
     files: ['sidecar/{engine,context,gpu,syntax}/**/*.ts'],
     rules: forbid(noVscode, noExtension, {
-      regex: '(^|/)(?:completion|chat|serve|evaluation|fit|cli)/',
+      regex: '(^|/)(?:completion|nextEdit|chat|serve|evaluation|fit|cli)/',
       message:
         'Completions and answers are made of the context and by the engine: neither knows of them.',
     }),
@@ -95,22 +95,29 @@ export default tseslint.config(
   {
     files: ['sidecar/{chat,completion}/**/*.ts'],
     rules: forbid(noVscode, noExtension, {
-      regex: '\\.\\./(?:chat|completion|serve|evaluation|fit|cli)/',
+      regex: '\\.\\./(?:chat|completion|nextEdit|serve|evaluation|fit|cli)/',
       message:
         'Conversations and completions share the context and the engine, and know nothing of each other, nor of who serves them.',
     }),
   },
   {
+    files: ['sidecar/nextEdit/**/*.ts'],
+    rules: forbid(noVscode, noExtension, {
+      regex: '(^|/)(?:chat|serve|evaluation|fit|cli)/',
+      message: 'Next edits follow from the syntax, and are written as completions are.',
+    }),
+  },
+  {
     files: ['sidecar/engine/**/*.ts'],
     rules: forbid(noVscode, noExtension, {
-      regex: '(^|/)(?:completion|chat|context|serve|evaluation|fit|cli)/',
+      regex: '(^|/)(?:completion|nextEdit|chat|context|serve|evaluation|fit|cli)/',
       message: 'The engine knows tokens, not what they are of.',
     }),
   },
   {
     files: ['sidecar/syntax/**/*.ts'],
     rules: forbid(noVscode, noExtension, {
-      regex: '(^|/)(?:completion|chat|context|engine|serve|evaluation|fit|cli)/',
+      regex: '(^|/)(?:completion|nextEdit|chat|context|engine|serve|evaluation|fit|cli)/',
       message: 'The syntax of a text knows neither models nor what is asked of them.',
     }),
   },

@@ -170,6 +170,9 @@ function* rowsOf(
   for (const { name: subset, includes } of subsets) {
     const chosen = holes.flatMap((hole, index) => (includes(hole) ? [index] : []));
     if (chosen.length === 0) continue;
+    yield rowOf({ case: `completion/${subset}/holes`, unit: 'holes', better: 'higher' }, [
+      chosen.length,
+    ]);
     const of = (strategy: string, what: keyof Score): number[] =>
       chosen.map((index) => scores.get(strategy)?.[index]?.[what] ?? Number.NaN);
     for (const { name } of strategies) {

@@ -102,6 +102,9 @@ async function* rowsOf(place: Place, { quick, threads }: Options): AsyncGenerato
     const kept = path.join(folder, 'kept');
     const tokens = await prepare(place, threads, kept);
     progress(`${place.name}: ${tokens} tokens of files`);
+    yield rowOf({ case: `restart/${place.name}/tokens`, unit: 'tokens', better: 'higher' }, [
+      tokens,
+    ]);
     let colds = 0;
     const samples = await sampleInTurn(
       quick ? 1 : place.rounds,

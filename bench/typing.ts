@@ -19,6 +19,7 @@ import { serveInProcess } from '../test/unit/support/inProcess.ts';
 import { withComplete } from '../test/unit/support/watched.ts';
 import { addonHere, loadEngine } from './engine.ts';
 import { progress, rowOf, runBenchmark, type Case, type Options, type Row } from './harness.ts';
+import { editsBetween, releases, type Release } from './releases.ts';
 import { quantile } from '../sidecar/evaluation/statistics.ts';
 
 const maxTokens = 16;
@@ -185,14 +186,84 @@ const lineEndAt = (text: string, share: number): number => {
   return end < 0 ? text.length : end;
 };
 
+/** Where typing happens, and what it makes both policies do. */
+interface Desk {
+  readonly editor: RecordedEditor;
+  readonly open: (uri: string, text: string) => Promise<void>;
+  /** Once a file is in the cache as a whole. */
+  readonly settled: (uri: string) => Promise<void>;
+  /** Types a text, and has it completed after every character. */
+  readonly write: (text: string) => Promise<void>;
+  /** A change at once, and what is offered behind it; of so many characters before the cursor. */
+  readonly replace: (count: number, text: string) => Promise<void>;
+}
+
 interface Place {
   readonly name: string;
   readonly modelPath: string;
-  /** Characters of the file that is worked on. */
-  readonly characters: number;
+  readonly work: (desk: Desk) => Promise<void>;
+  /** Whether keys in a rhythm come behind it. */
+  readonly goesOn: boolean;
 }
 
+const main = 'file:///src/main.ts';
+
 /** Keystrokes in the middle of a file, a paste and its undoing, a jump, and another file. */
+async function madeUp({ editor, ...desk }: Desk, characters: number, keys: number): Promise<void> {
+  const second = 'file:///src/second.ts';
+  const text = mixedText(characters);
+  const secondText = mixedText(2000, characters);
+  await desk.open(second, secondText);
+  await desk.open(main, text);
+  editor.go(main, lineEndAt(text, 0.4));
+  await desk.settled(main);
+  await desk.write(typed.slice(0, keys));
+  await desk.replace(0, pasted);
+  await desk.replace(pasted.length, '');
+  editor.go(main, lineEndAt(editor.textOf(main), 0.8));
+  await desk.write(typed.slice(0, Math.ceil(keys / 3)));
+  editor.go(second, lineEndAt(secondText, 0.5));
+  await desk.write(typed.slice(0, Math.ceil(keys / 3)));
+  editor.go(main, lineEndAt(editor.textOf(main), 0.4));
+  await desk.write(typed.slice(0, Math.ceil(keys / 3)));
+}
+
+/**
+ * What a release changed, from file to file: lines that went are deleted at once, of those that came each begins with a few
+ * characters that are typed, and its rest is there at once, as if it had been accepted.
+ */
+async function asReleased(
+  { editor, ...desk }: Desk,
+  { name, versions, files }: Release,
+  keysOfALine: number,
+  mostLines: number,
+): Promise<void> {
+  progress(`${name} ${versions}`);
+  const uriOf = (file: string): string => `file:///src/${file}`;
+  for (const file of files) await desk.open(uriOf(file.name), file.before);
+  for (const { name, before, after } of files) {
+    const uri = uriOf(name);
+    // In the middle of a word nothing is offered.
+    editor.go(uri, lineEndAt(before, 0));
+    await desk.settled(uri);
+    for (const { offset, removed, inserted } of editsBetween(before, after)) {
+      editor.go(uri, offset + removed.length);
+      if (removed !== '') await editor.replace(removed.length, '');
+      const lines = inserted.split(/(?<=\n)/);
+      for (const [index, line] of lines.entries()) {
+        const indent = /^\s*/.exec(line)?.[0] ?? '';
+        const keys =
+          index < mostLines ? line.slice(indent.length, indent.length + keysOfALine) : '';
+        await editor.replace(0, indent);
+        await desk.write(keys);
+        await editor.replace(0, line.slice(indent.length + keys.length));
+      }
+    }
+    if (editor.textOf(uri) !== after) throw new Error(`${name} did not become what was released`);
+  }
+}
+
+/** What a session makes the engine do, beside the other policy at the same moments. */
 async function* sessionRows(place: Place, keys: number, threads: number): AsyncGenerator<Row> {
   const editor = new RecordedEditor(place.modelPath);
   const other = await LinesAround.load(place.modelPath, threads);
@@ -202,38 +273,34 @@ async function* sessionRows(place: Place, keys: number, threads: number): AsyncG
       completion: { maxTokens },
       cache: { selfCheck: false },
     });
-    const [main, second] = ['file:///src/main.ts', 'file:///src/second.ts'];
-    const text = mixedText(place.characters);
-    const secondText = mixedText(2000, place.characters);
-    await editor.open(second, secondText);
-    await editor.open(main, text);
-    editor.go(main, lineEndAt(text, 0.4));
-    progress(`${place.name}: a file of ${text.length} characters`);
-    await editor.timed();
-    await editor.settled(main);
-    editor.asked.length = 0;
-
     const both = async (): Promise<void> => {
       await editor.timed();
       await other.ask(editor.text, editor.offset);
     };
-    const write = async (text: string): Promise<void> => {
-      for (const character of text) {
-        await editor.replace(0, character);
+    progress(place.name);
+    let begun = false;
+    await place.work({
+      editor,
+      open: (uri, text) => editor.open(uri, text),
+      settled: async (uri) => {
+        // The first file is part of the start; later ones have been in the cache for long.
+        if (begun) return;
+        begun = true;
+        await editor.timed();
+        await editor.settled(uri);
+        editor.asked.length = 0;
+      },
+      write: async (text) => {
+        for (const character of text) {
+          await editor.replace(0, character);
+          await both();
+        }
+      },
+      replace: async (count, text) => {
+        await editor.replace(count, text);
         await both();
-      }
-    };
-    await write(typed.slice(0, keys));
-    await editor.replace(0, pasted);
-    await both();
-    await editor.replace(pasted.length, '');
-    await both();
-    editor.go(main, lineEndAt(editor.textOf(main), 0.8));
-    await write(typed.slice(0, Math.ceil(keys / 3)));
-    editor.go(second, lineEndAt(secondText, 0.5));
-    await write(typed.slice(0, Math.ceil(keys / 3)));
-    editor.go(main, lineEndAt(editor.textOf(main), 0.4));
-    await write(typed.slice(0, Math.ceil(keys / 3)));
+      },
+    });
 
     const caseOf = (what: string): string => `typing/${place.name}/${what}`;
     const figures = (all: readonly Asked[], of: (one: Asked) => number): number[] => all.map(of);
@@ -284,7 +351,7 @@ async function* sessionRows(place: Place, keys: number, threads: number): AsyncG
       ],
       theirs(({ promptTokens }) => promptTokens, 0.5),
     );
-    yield* fastRows(editor, caseOf, keys, 30);
+    if (place.goesOn) yield* fastRows(editor, caseOf, keys, 30);
   } finally {
     await editor.end();
     await other.close();
@@ -352,7 +419,7 @@ async function* slowRows(keys: number, threads: number): AsyncGenerator<Row> {
       completion: { maxTokens },
       cache: { selfCheck: false },
     });
-    const [main, text] = ['file:///src/main.ts', mixedText(3000)];
+    const text = mixedText(3000);
     await editor.open(main, text);
     editor.go(main, lineEndAt(text, 0.4));
     progress(`slow: a file of ${text.length} characters`);
@@ -367,10 +434,22 @@ async function* slowRows(keys: number, threads: number): AsyncGenerator<Row> {
 async function* measure({ quick, threads, selects }: Options): AsyncGenerator<Row> {
   const keys = quick ? 12 : 90;
   const long = modelFile(longContextModel);
+  const inFile = (name: string, modelPath: string, characters: number): Place => ({
+    name,
+    modelPath,
+    work: (desk) => madeUp(desk, characters, keys),
+    goesOn: true,
+  });
   const places: readonly Place[] = [
-    { name: 'bundled-8k', modelPath: bundledModel, characters: 18_000 },
-    { name: 'context-16k/file=4k', modelPath: long, characters: 12_000 },
-    { name: 'context-16k/file=14k', modelPath: long, characters: 42_000 },
+    inFile('bundled-8k', bundledModel, 18_000),
+    inFile('context-16k/file=4k', long, 12_000),
+    inFile('context-16k/file=14k', long, 42_000),
+    ...releases().map((release) => ({
+      name: `releases/${release.name}`,
+      modelPath: long,
+      work: (desk: Desk) => asReleased(desk, release, quick ? 1 : 3, quick ? 1 : 8),
+      goesOn: false,
+    })),
   ];
   for (const place of places.filter(({ name }) => selects(`typing/${name}/`)))
     yield* sessionRows(place, keys, threads);

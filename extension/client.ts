@@ -8,6 +8,7 @@ import {
 import { DefinitionsRequest } from '../sidecar/protocol.ts';
 import { isEnabledFor, sidecarSettings } from './config.ts';
 import { findDefinitions } from './definitions.ts';
+import type { Suggestions } from './nextEdit/suggestions.ts';
 import { withoutSecrets } from './secrets.ts';
 import type { SidecarProcess } from './sidecarProcess.ts';
 
@@ -47,6 +48,7 @@ export function createClient(
   start: () => SidecarProcess,
   errorHandler: ErrorHandler,
   outputChannel: LogOutputChannel,
+  suggestions: Suggestions,
 ): LanguageClient {
   const client = new QuietClient('sightline', 'Sightline', () => Promise.resolve(start().child), {
     documentSelector: schemes.map((scheme) => ({ scheme })),
@@ -61,8 +63,13 @@ export function createClient(
       return false;
     },
     middleware: {
-      provideInlineCompletionItems: (document, position, context, token, next) =>
-        isEnabledFor(document) ? next(document, position, context, token) : undefined,
+      provideInlineCompletionItems: async (document, position, context, token, next) => {
+        if (!isEnabledFor(document)) return undefined;
+        const given = await next(document, position, context, token);
+        const items = Array.isArray(given) ? given : (given?.items ?? []);
+        suggestions.given(document, position, items.length > 0);
+        return given;
+      },
     },
   });
   client.registerFeature(announceDefinitions);

@@ -22,6 +22,7 @@ import {
   StatusNotification,
   ViewNotification,
   type CacheStats,
+  type NextEdit,
   type SidecarStatus,
 } from '../sidecar/protocol.ts';
 import { registerActions } from './actions/actions.ts';
@@ -37,6 +38,8 @@ import { MemoryView } from './memory/memoryView.ts';
 import type { MemoryState } from './memory/messages.ts';
 import { registerLanguageModel } from './languageModel.ts';
 import { Monitor } from './monitor.ts';
+import { NextEditOffers } from './nextEdit/nextEdit.ts';
+import { Suggestions } from './nextEdit/suggestions.ts';
 import { Pages } from './pages.ts';
 import { registerPins } from './pins.ts';
 import { Proposals } from './proposals/preview.ts';
@@ -63,6 +66,8 @@ export interface Api {
    * where there is nothing to change.
    */
   propose(target: Uri, before: string, after: string): Promise<boolean>;
+  /** The next edit that is offered in the active editor. */
+  nextEdit(): NextEdit | undefined;
   /** The conversations of the chat, and what its page says and hears. */
   chat(): Chat;
 }
@@ -76,12 +81,14 @@ export class Ctx {
   readonly #proposals = new Proposals();
   readonly #monitor = new Monitor();
   readonly #memoryView: MemoryView;
+  readonly #nextEdits: NextEditOffers;
   readonly #restarts = new RestartBudget();
   #sidecar: SidecarProcess | undefined;
   #stopping = false;
 
   constructor(context: ExtensionContext) {
     this.#log = window.createOutputChannel('Sightline', { log: true });
+    const suggestions = new Suggestions();
     this.#client = createClient(
       () => {
         const path = context.asAbsolutePath('dist/sidecar.mjs');
@@ -100,6 +107,7 @@ export class Ctx {
         closed: () => this.#sidecarDied(),
       },
       this.#log,
+      suggestions,
     );
     const client = this.#client;
     const monitor = this.#monitor;
@@ -121,8 +129,11 @@ export class Ctx {
       monitor,
       log: this.#log,
     });
+    this.#nextEdits = new NextEditOffers(client, suggestions);
     context.subscriptions.push(
       this.#log,
+      suggestions,
+      this.#nextEdits,
       monitor,
       pages,
       this.#proposals,
@@ -157,6 +168,7 @@ export class Ctx {
   readonly api: Api = {
     memoryShown: () => this.#memoryView.shown,
     propose: (target, before, after) => this.#proposals.propose(target, before, after),
+    nextEdit: () => this.#nextEdits.offer,
     chat: () => this.#chat,
     stats: () => this.#monitor.stats,
     status: () => {

@@ -41,14 +41,16 @@ async function readCounts(file, stage, code) {
   return { ...counts, failed: 1, failures: [`${stage} ended with exit code ${code}`] };
 }
 
-/** All `*.test.ts` under test/`folder`, so many files at a time. (Node 20 takes no globs.) */
-async function nodeTests(folder, concurrency = availableParallelism()) {
+/** For files whose tests compute on one thread each. */
+const onAllCores = [`--test-concurrency=${availableParallelism()}`];
+
+/** All `*.test.ts` under test/`folder`. (Node 20 takes no globs.) */
+async function nodeTests(folder, flags = []) {
   const files = filesUnder(at('test', folder)).filter((file) => file.endsWith('.test.ts'));
   if (files.length === 0) return result(0, [`no *.test.ts in test/${folder}`]);
   const counts = await countsFile(folder);
   const { code } = await attempt(process.execPath, [
-    ...['--import', 'tsx', '--test', `--test-timeout=${hangMs}`],
-    `--test-concurrency=${concurrency}`,
+    ...['--import', 'tsx', '--test', `--test-timeout=${hangMs}`, ...flags],
     ...['--test-reporter', 'spec', '--test-reporter-destination', 'stdout'],
     ...['--test-reporter', at('scripts/lib/count-reporter.mjs')],
     ...['--test-reporter-destination', counts],
@@ -139,7 +141,7 @@ async function browserTests() {
     return result(0, [], [{ name: 'all browser tests', reason }]);
   }
   await packageExtension();
-  return nodeTests('e2e', 1);
+  return nodeTests('e2e', ['--test-concurrency=1']);
 }
 
 let building;
@@ -169,7 +171,7 @@ const stages = [
     run: () => buildOnce().then(() => result(1, [])),
   },
   { name: 'lint', tools: ['clang-format'], setUp: bootstrapPackages, run: lint },
-  { name: 'unit', tools: [], setUp: bootstrapPackages, run: () => nodeTests('unit') },
+  { name: 'unit', tools: [], setUp: bootstrapPackages, run: () => nodeTests('unit', onAllCores) },
   {
     name: 'native',
     tools: [...buildTools, 'doctest', ...emulatorTools],
@@ -186,7 +188,7 @@ const stages = [
     name: 'quality',
     tools: buildTools,
     setUp: buildForQuality,
-    run: () => nodeTests('quality'),
+    run: () => nodeTests('quality', onAllCores),
   },
   {
     name: 'vscode',

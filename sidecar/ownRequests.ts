@@ -1,4 +1,4 @@
-import { ErrorCodes, ResponseError, type Connection } from 'vscode-languageserver/node';
+import type { Connection } from 'vscode-languageserver/node';
 import { z } from 'zod';
 import { parseChatParams } from './chat/params.ts';
 import { diagnose } from './diagnose.ts';
@@ -15,9 +15,8 @@ import {
   MeasureCacheRequest,
   MemoryForecastRequest,
   ModelRequest,
-  type RequestFailure,
 } from './protocol.ts';
-import { answerWith, progressTo, signalOf } from './requests.ts';
+import { answerWith, invalid, progressTo, signalOf } from './requests.ts';
 import type { Result } from './result.ts';
 import type { CompletionService, ServiceOptions } from './service.ts';
 import { notify } from './status.ts';
@@ -83,6 +82,3 @@ export function answerOwnRequests(
   });
   connection.onRequest(ClearCacheRequest, () => service.clearCache());
 }
-
-const invalid = (error: z.ZodError): ResponseError<RequestFailure> =>
-  new ResponseError(ErrorCodes.InvalidParams, z.prettifyError(error));

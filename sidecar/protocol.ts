@@ -63,6 +63,8 @@ export interface SightlineSettings {
     /** Whether files that the one in use imports, or that define names at the cursor, are looked for. */
     readonly related: boolean;
   };
+  /** Experimental: whether, after an edit that renames or changes a signature, the next place to change is looked for. */
+  readonly nextEdit: { readonly enable: boolean };
 }
 
 /** Settings of one model. */
@@ -154,11 +156,15 @@ export interface FileLeftOut {
     'room' | 'duplicate' | 'ignored' | 'secret' | 'binary' | 'size' | 'missing' | 'outside';
 }
 
-/** A place in a document, as LSP counts. */
-export interface DocumentPlace {
-  readonly uri: string;
+/** A place in a text, as LSP counts. */
+export interface TextPlace {
   readonly line: number;
   readonly character: number;
+}
+
+/** A place in a document. */
+export interface DocumentPlace extends TextPlace {
+  readonly uri: string;
 }
 
 /** Where a name is defined. */
@@ -254,6 +260,29 @@ export const ContextRequest = new RequestType0<string | null, void>('sightline/g
 export const DefinitionsRequest = new RequestType<DocumentPlace, readonly Definition[], void>(
   'sightline/findDefinitions',
 );
+
+/** What an edit follows from: a name that was changed, or the parameters of a function. */
+export type NextEditReason =
+  | { readonly kind: 'rename'; readonly from: string; readonly to: string }
+  | { readonly kind: 'signature'; readonly function: string };
+
+/** Where the user's latest edit asks for another one. */
+export interface NextEdit {
+  readonly range: { readonly start: TextPlace; readonly end: TextPlace };
+  /** In its place; of one line. */
+  readonly newText: string;
+  readonly why: NextEditReason;
+}
+
+/**
+ * client -> sidecar: the next edit from the cursor on, in a document as it is at a version; null where there is none, where
+ * the document is at another version, and where the settings have it off. Cancelled by a change of the document too.
+ */
+export const NextEditRequest = new RequestType<
+  DocumentPlace & { readonly version: number },
+  NextEdit | null,
+  RequestFailure
+>('sightline/nextEdit');
 
 /** client -> sidecar: the user looks at these lines of a document. */
 export const ViewNotification = new NotificationType<{

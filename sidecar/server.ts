@@ -16,6 +16,7 @@ import {
   type InlineCompletionParams,
 } from 'vscode-languageserver/node';
 import { TextDocument } from 'vscode-languageserver-textdocument';
+import { z } from 'zod';
 import type { CompletionRequest } from './completion/complete.ts';
 import { inlineItems, listItems, listPlace } from './completionItems.ts';
 import type { SourceFile } from './context/settle.ts';
@@ -27,11 +28,13 @@ import { serveModels } from './models/requests.ts';
 import {
   CacheStatsNotification,
   DefinitionsRequest,
+  NextEditRequest,
   ServerTokenNotification,
   ViewNotification,
   type Definition,
   type DocumentPlace,
 } from './protocol.ts';
+import { answerWith, invalid, LatestRequests } from './requests.ts';
 import { succeed, type Result } from './result.ts';
 import type { Offer } from './completion/requests.ts';
 import { CompletionService, type ServiceOptions } from './service.ts';
@@ -156,15 +159,17 @@ export function serve(connection: Connection, options: ServerOptions): { close()
 
   // Told of every opening too.
   documents.onDidChangeContent(({ document }) => {
+    nextEdits.giveUp(document.uri);
     if (service.settings.enable) service.documentChanged(document.uri);
   });
   documents.onDidClose(({ document }) => {
-    running.get(document.uri)?.abort();
+    completions.giveUp(document.uri);
+    nextEdits.giveUp(document.uri);
     if (service.settings.enable) service.documentChanged(document.uri);
   });
 
-  /** The latest request for each document. */
-  const running = new Map<string, AbortController>();
+  const completions = new LatestRequests();
+  const nextEdits = new LatestRequests();
 
   /** What is offered at a place; no more once it is cancelled, followed by a newer request for the document, or that is closed. */
   async function offersAt(
@@ -174,36 +179,40 @@ export function serve(connection: Connection, options: ServerOptions): { close()
   ): Promise<readonly Offer[] | ResponseError> {
     const document = documents.get(params.textDocument.uri);
     if (document === undefined || !service.settings.enable) return [];
-    running.get(document.uri)?.abort();
-    const abort = new AbortController();
-    running.set(document.uri, abort);
-    const subscription = token.onCancellationRequested(() => {
-      abort.abort();
-    });
-    if (token.isCancellationRequested) abort.abort();
-    try {
-      const { maxTokens } = service.settings.completion;
-      const name = nameIn(folders, document.uri);
-      const request = completionRequest(document, name, params, maxTokens);
-      const outcome = isInvoked
-        ? await service.candidates(request, abort.signal)
-        : await oneOf(service.complete(request, abort.signal));
-      if (outcome.ok) {
-        for (const offer of outcome.value) connection.console.log(describe(offer));
-        return outcome.value;
-      }
+    const { maxTokens } = service.settings.completion;
+    const name = nameIn(folders, document.uri);
+    const request = completionRequest(document, name, params, maxTokens);
+    const outcome = await completions.run(document.uri, token, (signal) =>
+      isInvoked ? service.candidates(request, signal) : oneOf(service.complete(request, signal)),
+    );
+    if (!outcome.ok) {
       return isCancellation(outcome.error)
         ? new ResponseError(
             LSPErrorCodes.RequestCancelled,
             'Cancelled, or followed by a newer request for the same document.',
           )
         : [];
-    } finally {
-      subscription.dispose();
-      if (running.get(document.uri) === abort) running.delete(document.uri);
     }
+    for (const offer of outcome.value) connection.console.log(describe(offer));
+    return outcome.value;
   }
 
+  connection.onRequest(NextEditRequest, async (params, token) => {
+    const given = nextEditParams.safeParse(params);
+    if (!given.success) return invalid(given.error);
+    const { uri, version, line, character } = given.data;
+    const document = documents.get(uri);
+    if (document?.version !== version || !service.settings.enable) return null;
+    const { maxTokens } = service.settings.completion;
+    const place = { textDocument: { uri }, position: { line, character } };
+    const request = completionRequest(document, nameIn(folders, uri), place, maxTokens);
+    const outcome = await nextEdits.run(uri, token, (signal) => service.nextEdit(request, signal));
+    if (!outcome.ok) return answerWith(outcome);
+    if (outcome.value === undefined) return null;
+    const { edit, why } = outcome.value;
+    const range = { start: document.positionAt(edit.start), end: document.positionAt(edit.end) };
+    return { range, newText: edit.text, why };
+  });
   connection.languages.inlineCompletion.on(async (params, token) => {
     if (!isPlace(params) || !isObject(params.context)) return noPlace;
     const isInvoked = params.context.triggerKind === InlineCompletionTriggerKind.Invoked;
@@ -228,6 +237,15 @@ export function serve(connection: Connection, options: ServerOptions): { close()
   documents.listen(connection);
   return service;
 }
+
+// What arrives is only said to be of its type.
+const count = z.int().min(0);
+const nextEditParams = z.object({
+  uri: z.string(),
+  version: z.int(),
+  line: count,
+  character: count,
+});
 
 /** The folders that are open: all of them, or the one that editors without workspaces name. */
 function foldersOf(params: object): Folder[] {

@@ -12,7 +12,7 @@ import { RemoteServer, serverCharactersPerToken } from './remote/server.ts';
 import { ContextKeeper, liveTokensOf } from './context/keeper.ts';
 import type { SourceFile } from './context/settle.ts';
 import { ContextSources, type FindDefinitions } from './context/sources.ts';
-import { nameIn, type Folder } from './context/workspace.ts';
+import { nameIn, repositoryOf, type Folder } from './context/workspace.ts';
 import { showPrompt, type Prompt } from './context/show.ts';
 import { Snapshots } from './context/snapshot.ts';
 import type { SnapshotFiles } from './context/snapshotFiles.ts';
@@ -45,6 +45,8 @@ import type {
   SidecarStatus,
   SightlineSettings,
 } from './protocol.ts';
+import type { FoundEdit } from './nextEdit/editing.ts';
+import { NextEdits } from './nextEdit/nextEdits.ts';
 import { measureCache } from './quality/measure.ts';
 import { fail, succeed, type Result } from './result.ts';
 import type { Grammars } from './syntax/parser.ts';
@@ -89,6 +91,8 @@ export class CompletionService {
   readonly #sources: ContextSources;
   readonly #keeper: ContextKeeper;
   readonly #requests: CompletionRequests;
+  /** Absent without grammars. */
+  readonly #nextEdits: NextEdits | undefined;
   readonly #snapshots: Snapshots | undefined;
   #model: LoadedModel | undefined;
   #settings: SightlineSettings;
@@ -143,11 +147,14 @@ export class CompletionService {
           });
     this.#requests = new CompletionRequests({
       ask: (request, signal, onText) => this.#ask(request, signal, onText),
-      textOf: (uri) => {
-        for (const document of documents()) if (document.uri === uri) return document.text;
-        return undefined;
-      },
+      textOf: (uri) => this.#textOf(uri),
     });
+    if (options.grammars !== undefined) {
+      this.#nextEdits = new NextEdits({
+        grammars: options.grammars,
+        fill: (request, signal) => this.#requests.fill(request, signal),
+      });
+    }
     this.#sources = new ContextSources({
       folders,
       pinned: () => this.#settings.context.pinned,
@@ -167,6 +174,7 @@ export class CompletionService {
     this.#keeper = new ContextKeeper({
       documents,
       sources: this.#sources,
+      repository: () => repositoryOf(folders()),
       maxTokens: () => this.#settings.completion.maxTokens,
       idleMs,
       onFailure: (failure) => {
@@ -204,6 +212,8 @@ export class CompletionService {
     if (settings.cache.budgetMiB > 0) void this.#windows?.join();
     else this.#windows?.leave();
     if (!settings.cache.keepOnDisk) void this.#snapshots?.forget();
+    this.#nextEdits?.clear();
+    for (const { uri } of this.#options.documents()) this.#follow(uri);
   }
 
   /** What the model saw for the latest completion, as Markdown; null before there was one. */
@@ -224,6 +234,7 @@ export class CompletionService {
    */
   documentChanged(uri: string): void {
     this.#requests.documentChanged(uri);
+    this.#follow(uri);
     this.#settleWhenIdle();
   }
 
@@ -244,6 +255,28 @@ export class CompletionService {
     signal: AbortSignal,
   ): Promise<Result<readonly Offer[], Failure>> {
     return this.#requests.candidates(request, signal);
+  }
+
+  /**
+   * What is to be changed next, from the request's cursor on, after what the user did last in the document; undefined: nothing.
+   * Failures of the model are also reported as a status.
+   */
+  async nextEdit(
+    request: CompletionRequest,
+    signal: AbortSignal,
+  ): Promise<Result<FoundEdit | undefined, Failure>> {
+    return (await this.#nextEdits?.find(request, signal)) ?? succeed(undefined);
+  }
+
+  /** What the user does in a document is followed while next edits are wanted. */
+  #follow(uri: string): void {
+    if (this.#settings.nextEdit.enable) this.#nextEdits?.documentChanged(uri, this.#textOf(uri));
+  }
+
+  #textOf(uri: string): string | undefined {
+    for (const document of this.#options.documents())
+      if (document.uri === uri) return document.text;
+    return undefined;
   }
 
   /** A bound on the cache's memory is one for all windows: each has an even share. */

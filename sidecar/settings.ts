@@ -105,6 +105,7 @@ const schema = group({
     pinned: z.array(z.string('a path'), 'a list of paths').default([]),
     related: z.boolean('true or false').default(true),
   }).prefault({}),
+  nextEdit: group({ enable: z.boolean('true or false').default(false) }).prefault({}),
 });
 
 /** A setting that was not understood. */

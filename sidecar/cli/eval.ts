@@ -146,7 +146,7 @@ async function evaluate(
   const store = await Store.open(
     join(out, 'results.jsonl'),
     {
-      model: info.name,
+      model: `${info.name} (${basename(model.options.modelPath)})`,
       modelBytes: info.fileBytes,
       corpus: corpus.sha256,
       edges: JSON.stringify(edges),

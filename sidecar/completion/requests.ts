@@ -25,6 +25,13 @@ export interface Offer extends Rest {
   readonly completion?: Completion | RemoteCompletion;
 }
 
+/** What the model writes into a document. */
+export interface Filling {
+  readonly text: string;
+  /** It ran into its bound: what follows in the document does not follow it. */
+  readonly isCutOff: boolean;
+}
+
 export interface RequestsOptions {
   readonly ask: (
     request: CompletionRequest,
@@ -106,6 +113,20 @@ export class CompletionRequests {
     }
     for (const text of [...offers.keys()].reverse()) this.#offered.remember(request, text);
     return succeed([...offers.values()]);
+  }
+
+  /** What the model writes in a document as it would be. A completion of the document goes first. */
+  async fill(request: CompletionRequest, signal: AbortSignal): Promise<Result<Filling, Failure>> {
+    clearTimeout(this.#planned);
+    const running = this.#running.get(request.uri);
+    if (running?.isAwaited === true) await running.outcome;
+    if (signal.aborted) return fail(cancelled);
+    const outcome = await this.#start({ ...request, isAhead: true }).wait(request, signal);
+    if (outcome === undefined) return fail(cancelled);
+    if (!outcome.ok) return outcome;
+    const { text } = outcome.value;
+    const { finish } = 'answer' in outcome.value ? outcome.value.answer : outcome.value.result;
+    return succeed({ text, isCutOff: finish === 'length' || finish === 'context' });
   }
 
   async #find(request: CompletionRequest, signal: AbortSignal): Promise<Result<Offer, Failure>> {

@@ -1,6 +1,7 @@
 import type { LoadedModel } from '../engine/engine.ts';
 import { failureOf, isCancellation, type Failure } from '../engine/failure.ts';
 import type { Part } from './arrange.ts';
+import { repositoryHead } from './head.ts';
 import { isSettled, settle, type Candidate, type SourceFile, type TextRange } from './settle.ts';
 import type { ContextSources, Gathered } from './sources.ts';
 import type { Snapshots } from './snapshot.ts';
@@ -20,6 +21,8 @@ export interface KeeperOptions {
   /** All that the editor has open. */
   readonly documents: () => Iterable<SourceFile>;
   readonly sources: ContextSources;
+  /** What the model is told the repository is called; empty: nothing. */
+  readonly repository: () => string;
   /** The most tokens that a completion writes. */
   readonly maxTokens: () => number;
   /** How long nothing happens before the cache is filled. */
@@ -149,7 +152,11 @@ export class ContextKeeper {
     onProgress: (done: number, total: number) => void = () => undefined,
   ): Promise<void> {
     const context = this.#of(model);
-    const { snapshots, sources } = this.#options;
+    const { snapshots, sources, repository } = this.#options;
+    const isOver = (): boolean => signal.aborted;
+    const head = await repositoryHead(model.native.info, model.tokenizer, repository());
+    if (isOver()) return;
+    context.setHead(head);
     const { used, unused } = this.#openDocuments();
     const focusOf = (uri: string): number => this.#uses.get(uri)?.cursor ?? 0;
     const gathered = await sources.gather({ used, unused, focusOf }, signal);
@@ -158,7 +165,7 @@ export class ContextKeeper {
     let wanted = await this.#parts(model, context, gathered, inUse);
     const isRestored = await snapshots?.restore(context, wanted, signal);
     if (isRestored === true) wanted = await this.#parts(model, context, gathered, inUse);
-    if (signal.aborted) return;
+    if (isOver()) return;
     await context.fill(wanted, gathered.leftOut, signal, (done, total) => {
       onProgress(done, total);
       this.#options.onFill(model, context.prefix);

@@ -3,9 +3,8 @@ import { failureOf, isCancellation, type Failure } from '../engine/failure.ts';
 import { completionSequence } from '../engine/sequences.ts';
 import { commonPrefix } from '../engine/tokens.ts';
 import type { Part } from './arrange.ts';
-import { startOf } from './head.ts';
 import { hashOf, type SnapshotFiles, type SnapshotIndex } from './snapshotFiles.ts';
-import { tokensOf, type StableContext } from './stable.ts';
+import type { StableContext } from './stable.ts';
 
 /** Tokens that are worth a file: fewer are evaluated sooner than anyone notices. */
 const fewestTokens = 256;
@@ -57,7 +56,7 @@ export class Snapshots {
     const held = context.prefix.tokens;
     if (snapshot === undefined || snapshot.held < held.length + fewestTokens) return false;
     const parts = partsOf(snapshot, wanted, context);
-    const tokens = tokensOf(model, parts);
+    const tokens = context.tokensOf(parts);
     const usable = Math.min(snapshot.held, tokens.length);
     const goesOn = commonPrefix(held, tokens) === held.length;
     const isOver = (): boolean => signal.aborted;
@@ -120,7 +119,7 @@ export class Snapshots {
       if (held.length - same < enough) return;
       const left = await model.native.truncate(held.length);
       if (left - same < enough) return;
-      const index = { tokens: tokensOf(model, parts), held: left, parts: parts.map(described) };
+      const index = { tokens: context.tokensOf(parts), held: left, parts: parts.map(described) };
       const { session, publish } = await files.prepare(name, index);
       if (!may()) return;
       const start = performance.now();
@@ -178,16 +177,17 @@ const described = ({ text, tokens, ...part }: Part): SnapshotIndex['parts'][numb
 function partsOf(
   { parts, tokens }: SnapshotIndex,
   wanted: readonly Part[],
-  { model, room }: StableContext,
+  { head, room }: StableContext,
 ): Part[] {
   const now = new Map(wanted.map((part) => [part.uri, part]));
   const same: Part[] = [];
-  const first = startOf(model.native.info).length;
-  let start = first;
+  // Of another repository, or of another order of folders.
+  if (commonPrefix(tokens, Int32Array.from(head)) < head.length) return [];
+  let start = head.length;
   for (const { textHash, tokens: count, ...part } of parts) {
     const { text, source } = now.get(part.uri) ?? {};
     if (text === undefined || source === undefined) break;
-    if (hashOf(text) !== textHash || start + count - first > room) break;
+    if (hashOf(text) !== textHash || start + count - head.length > room) break;
     same.push({ ...part, source, text, tokens: tokens.subarray(start, start + count) });
     start += count;
   }

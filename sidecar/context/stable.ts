@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import type { LoadedModel } from '../engine/engine.ts';
 import { runJob } from '../engine/job.ts';
 import { greedy } from '../engine/sampling.ts';
@@ -28,8 +29,8 @@ export const noStablePrefix: StablePrefix = {
  */
 export class StableContext {
   readonly model: LoadedModel;
-  /** Where the first file begins among the tokens. */
-  readonly #first: number;
+  /** What stands before the first file. */
+  #head: readonly number[];
   #room: number;
   #parts: readonly Part[] = [];
   #leftOut: readonly FileLeftOut[] = [];
@@ -39,13 +40,24 @@ export class StableContext {
 
   constructor(model: LoadedModel, room: number) {
     this.model = model;
-    this.#first = startOf(model.native.info).length;
+    this.#head = startOf(model.native.info);
     this.#room = room;
   }
 
   /** The most tokens of it. */
   get room(): number {
     return this.#room;
+  }
+
+  get head(): readonly number[] {
+    return this.#head;
+  }
+
+  /** Where it was another one, nothing is held any more. */
+  setHead(head: readonly number[]): void {
+    if (isDeepStrictEqual(head, this.#head)) return;
+    this.#head = head;
+    this.adopt([], 0);
   }
 
   /** Makes it so many tokens at most. */
@@ -63,7 +75,7 @@ export class StableContext {
   get prefix(): StablePrefix {
     const files: FileInSight[] = [];
     const ends: number[] = [];
-    let start = this.#first;
+    let start = this.#head.length;
     for (const { uri, source, tokens, headTokens, documentTokens } of this.#parts) {
       const end = Math.min(this.#held, start + tokens.length);
       const seen = end - start - headTokens;
@@ -78,7 +90,7 @@ export class StableContext {
 
   /** The parts that are in the cache, the last of them perhaps not to its end. */
   get parts(): readonly Part[] {
-    let start = this.#first;
+    let start = this.#head.length;
     return this.#parts.filter(({ tokens }) => {
       const isHeld = start < this.#held;
       start += tokens.length;
@@ -89,7 +101,7 @@ export class StableContext {
   /** Takes over what the cache has been made to hold: so many tokens of these parts. */
   adopt(parts: readonly Part[], held: number): void {
     this.#parts = parts;
-    this.#tokens = tokensOf(this.model, parts);
+    this.#tokens = this.tokensOf(parts);
     this.#held = Math.min(held, this.#tokens.length);
   }
 
@@ -98,8 +110,14 @@ export class StableContext {
     const gone = this.#parts.findIndex(({ uri }) => !isWanted(uri));
     if (gone < 0) return;
     this.#parts = this.#parts.slice(0, gone);
-    this.#tokens = tokensOf(this.model, this.#parts);
+    this.#tokens = this.tokensOf(this.#parts);
     this.#held = Math.min(this.#held, this.#tokens.length);
+  }
+
+  /** What the cache holds of these parts, with what stands before the first one. */
+  tokensOf(parts: readonly Part[]): Int32Array<ArrayBuffer> {
+    if (parts.length === 0) return new Int32Array();
+    return joinTokens([this.#head, ...parts.map(({ tokens }) => tokens)]);
   }
 
   /** The part that shows a document, whether it is in the cache yet or not. */
@@ -118,7 +136,7 @@ export class StableContext {
     onProgress: (done: number, total: number) => void = () => undefined,
   ): Promise<void> {
     const parts = arrange(this.#parts, wanted, this.#room);
-    const tokens = tokensOf(this.model, parts);
+    const tokens = this.tokensOf(parts);
     const held = commonPrefix(tokens, this.#tokens.subarray(0, this.#held));
     const noRoom = wanted.filter((part) => !parts.includes(part));
     this.#parts = parts;
@@ -139,12 +157,3 @@ export class StableContext {
     if (!signal.aborted) this.#held = tokens.length;
   }
 }
-
-/** What the cache holds of these parts, with what stands before the first one. */
-export const tokensOf = (
-  { native }: LoadedModel,
-  parts: readonly Part[],
-): Int32Array<ArrayBuffer> =>
-  parts.length === 0
-    ? new Int32Array()
-    : joinTokens([startOf(native.info), ...parts.map(({ tokens }) => tokens)]);

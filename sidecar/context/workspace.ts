@@ -8,6 +8,10 @@ export interface Folder {
   readonly name: string;
 }
 
+/** What the model is told the repository is called; empty where there are several, whose files are called by theirs. */
+export const repositoryOf = (folders: readonly Folder[]): string =>
+  folders.length === 1 ? (folders[0]?.name ?? '') : '';
+
 /** The path of a file on this machine; undefined for a URI of anything else. */
 export function pathOf(uri: string): string | undefined {
   const parsed = parse(uri);

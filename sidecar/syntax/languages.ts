@@ -12,24 +12,33 @@ export interface Language {
   readonly closes: RegExp;
   /** What a line starts with that goes on with the statement above it. */
   readonly continues: RegExp;
+  /** A name that is declared in a block is known there only; otherwise in the whole function. */
+  readonly scopesAreBlocks: boolean;
+  /** Members of a class are called by their names alone, inside of it. */
+  readonly hasBareMembers: boolean;
 }
 
-const withBraces = (grammar: string): Language => ({
+const withBraces = (grammar: string, more: Partial<Language> = {}): Language => ({
   grammar,
   opensBlock: /\{$/,
   closes: /^\s*[)\]}]/,
   continues: /^(?:\{|\??\.|<\/|\/?>|(?:else|catch|finally)\b)/,
+  scopesAreBlocks: true,
+  hasBareMembers: false,
+  ...more,
 });
 
 const javascript = withBraces('javascript');
 const typescript = withBraces('typescript');
 // C has no grammar of its own here, and headers may be either.
-const cpp = withBraces('cpp');
+const cpp = withBraces('cpp', { hasBareMembers: true });
 const python: Language = {
   grammar: 'python',
   opensBlock: /:$/,
   closes: /^\s*[)\]}]/,
   continues: /^(?:else|elif|except|finally)\b/,
+  scopesAreBlocks: false,
+  hasBareMembers: false,
 };
 const ruby: Language = {
   grammar: 'ruby',
@@ -37,6 +46,8 @@ const ruby: Language = {
     /^\s*(?:def|class|module|if|unless|while|until|for|case|begin)\b|\{$|\b(?:do|then|else|ensure)(?:\s*\|[^|]*\|)?$/,
   closes: /^\s*(?:[)\]}]|end\b)/,
   continues: /^(?:&?\.|(?:end|else|elsif|when|in|rescue|ensure)\b)/,
+  scopesAreBlocks: false,
+  hasBareMembers: true,
 };
 
 const byEnding: ReadonlyMap<string, Language> = new Map([
@@ -47,11 +58,11 @@ const byEnding: ReadonlyMap<string, Language> = new Map([
   ['.pyi', python],
   ['.rs', withBraces('rust')],
   ['.go', withBraces('go')],
-  ['.java', withBraces('java')],
+  ['.java', withBraces('java', { hasBareMembers: true })],
   ...['.c', '.h', '.cc', '.cpp', '.cxx', '.hh', '.hpp'].map((ending) => [ending, cpp] as const),
-  ['.cs', withBraces('c-sharp')],
+  ['.cs', withBraces('c-sharp', { hasBareMembers: true })],
   ['.rb', ruby],
-  ['.php', { ...withBraces('php'), opening: '<?php\n' }],
+  ['.php', withBraces('php', { opening: '<?php\n', scopesAreBlocks: false })],
 ]);
 
 /** As editors call them, by what their files end in. */

@@ -23,7 +23,7 @@ describe('Restricted Mode', () => {
         // What names nothing counts.
         'sightline.cache.policy': 'full',
       },
-      machineSettings: { 'sightline.model.path': own },
+      ofMachine: { 'sightline.model.path': own },
     });
   });
   after(async () => {

@@ -72,15 +72,16 @@ const appears = (locator: Locator, timeout: number): Promise<boolean> =>
   );
 
 export interface WorkbenchOptions {
-  /** Settings of the workspace, which is not trusted then. */
+  /** Of the user, besides the usual ones; `ofMachine` those that no user has elsewhere. */
+  readonly settings?: Readonly<Record<string, unknown>>;
+  readonly ofMachine?: Readonly<Record<string, unknown>>;
+  /** Of the workspace, which is not trusted then. */
   readonly untrusted?: Readonly<Record<string, unknown>>;
-  /** Besides the usual ones; these a user has, and no workspace. */
-  readonly machineSettings?: Readonly<Record<string, unknown>>;
 }
 
 export async function openWorkbench(
   name: string,
-  { untrusted, machineSettings: more = {} }: WorkbenchOptions = {},
+  { settings: more = {}, ofMachine = {}, untrusted }: WorkbenchOptions = {},
 ): Promise<Workbench> {
   const folder = path.join(root, 'build/e2e', name);
   await rm(folder, { recursive: true, force: true });
@@ -94,8 +95,8 @@ export async function openWorkbench(
   }
   const server = await startServer({
     folder: serverFolder,
-    settings,
-    machineSettings: { ...machineSettings, ...more },
+    settings: { ...settings, ...more },
+    machineSettings: { ...machineSettings, ...ofMachine },
     env,
     workspaceTrust: untrusted !== undefined,
   });

@@ -39,7 +39,7 @@ describe('sightline fit', () => {
     assert.equal(code, 0, stderr);
     assert.match(stdout, /^model {4}sightline-tiny-code \(qwen2\), 4 layers with 2 KV heads of 64/);
     assert.match(stdout, /^full +16\.00 MiB +1\.00x +yes /m);
-    assert.match(stdout, /^selective int8 +8\.64 MiB +1\.85x +yes .* 99\.2 % /m);
+    assert.match(stdout, /^selective int8 +8\.64 MiB +1\.85x +yes .* 99\.3 % /m);
     assert.match(stdout, /^take {5}full\nwhy {6}it fits/m);
     assert.deepEqual(hub.seen, []);
   });

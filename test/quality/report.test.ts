@@ -42,7 +42,11 @@ describe('the committed report', () => {
     const { code, stderr } = await runCommand(args);
     assert.equal(code, 0, stderr);
     const again = await reportIn(folder);
-    assert.equal(again.corpus.sha256, committed.corpus.sha256, 'its packages were updated: record the report anew, by the command in docs/cli.md');
+    assert.equal(
+      again.corpus.sha256,
+      committed.corpus.sha256,
+      'its packages were updated: record the report anew, by the command in docs/evaluation.md',
+    );
     const measured = again.results.filter(isOfPredictions);
     assert.deepEqual(
       measured.map(({ cache }) => cache),

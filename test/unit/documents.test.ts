@@ -4,7 +4,7 @@ import { describe, it } from 'node:test';
 import { z } from 'zod';
 import { documents } from './support/figures.ts';
 import { rowText, sectionsOf } from './support/markdown.ts';
-import { recordedRuns } from './support/results.ts';
+import { recordedRuns, reports } from './support/results.ts';
 
 const read = (path: string): string =>
   readFileSync(new URL(`../../${path}`, import.meta.url), 'utf8');
@@ -82,7 +82,7 @@ describe('docs/results', () => {
   for (const [name, { bench, rows }] of recordedRuns) {
     it(`has ${name}.json from the command that is listed`, () => {
       const [, script = '', cases = '', file] =
-        /^npm run (\S+) --(?: --cases '(.*)')? --json docs\/results\/(\S+)$/.exec(
+        /^npm run (\S+) --(?: --model "[^"]*")?(?: --cases '(.*)')? --json docs\/results\/(\S+)$/.exec(
           commands.get(name) ?? '',
         ) ?? [];
       assert.equal(file, `${name}.json`, commands.get(name));
@@ -90,6 +90,22 @@ describe('docs/results', () => {
       // Stock's own rows, and what else a case needs, are there without being selected.
       const asked = rows.filter(({ must }) => must !== undefined).map((row) => row.case);
       for (const one of asked) assert.match(one, new RegExp(cases));
+    });
+  }
+
+  for (const [name, { command, complete, verdicts }] of reports) {
+    it(`has ${name} from a command that is written down, whole`, () => {
+      const written = `npm run eval -- ${command.replace(/^\S+ eval /, '')}`;
+      const model = '"$(npm run --silent model:key-biases)"';
+      const line = written.replace(/build\/models\/bundled-key-biases-\w+\.gguf/, model);
+      assert.ok(read('docs/evaluation.md').includes(`\n    ${line}\n`), line);
+      assert.ok(complete);
+      // Said in the document: a window of 256 tokens, of which a context of 4 096 has many.
+      const missed = verdicts.filter(({ verdict }) => verdict === 'missed');
+      assert.deepEqual(
+        missed.map((one) => `${one.claim} (${one.cache}, ${one.context})`),
+        ['int8: times smaller than FP16 (selective:int8, 4096)'],
+      );
     });
   }
 

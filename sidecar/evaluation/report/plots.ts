@@ -40,10 +40,14 @@ function lines(
   y: { readonly name: string; readonly log: boolean },
 ): string {
   return draw(420, {
-    grid: { left: 80, right: 30, top: 64, bottom: 48 },
+    grid: { left: 80, right: 30, top: 92, bottom: 48 },
     legend: { type: 'plain', top: 4 },
     xAxis: { type: 'value', name: x, nameLocation: 'middle', nameGap: 28, min: 0 },
-    yAxis: { type: y.log ? 'log' : 'value', name: y.name },
+    yAxis: {
+      type: y.log ? 'log' : 'value',
+      name: y.name,
+      ...(y.log ? { axisLabel: { formatter: (value: number) => value.toExponential(0) } } : {}),
+    },
     series: all.map(({ name, points }, index) => ({
       type: 'line',
       name,
@@ -77,9 +81,9 @@ export function divergencePlot({ rows }: Report): string | undefined {
     .filter(({ context }) => context === longest)
     .map(({ cache, predictions }) => ({
       name: cache,
-      // What is nothing has no place on a logarithmic axis.
+      // What is next to nothing has no place on a logarithmic axis.
       points: (predictions?.byPosition ?? []).flatMap((value, part) =>
-        value > 0 ? [[((part + 0.5) * longest) / positions, value] as const] : [],
+        value > 1e-7 ? [[((part + 0.5) * longest) / positions, value] as const] : [],
       ),
     }))
     .filter(({ points }) => points.length > 0);
@@ -173,5 +177,5 @@ export const needleLossPlot = (report: Report): string | undefined =>
     min: 0,
     max: 2,
     ends: ['2 nats', 'as full'],
-    label: (loss) => loss.toFixed(2),
+    label: (loss) => loss.toFixed(2).replace('-0.00', '0.00'),
   });

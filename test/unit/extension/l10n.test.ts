@@ -25,7 +25,7 @@ const notWords = [
 
 /** Calls that are translated, and those that write the log. */
 const isTold = (call: ts.CallExpression): boolean =>
-  /(?:\bl10n\.t|\b(?:log|outputChannel)\.\w+)$/i.test(call.expression.getText());
+  /^(?:l10n\.)?t$|\b(?:log|outputChannel)\.\w+$/i.test(call.expression.getText());
 
 /** Calls that show what they are given. */
 const isShown = (call: ts.CallExpression): boolean =>

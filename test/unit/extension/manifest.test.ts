@@ -19,7 +19,9 @@ const manifest = z
   .object({
     contributes: z.object({
       commands: z.array(named.extend({ title: z.string(), category: z.literal('Sightline') })),
-      keybindings: z.array(named.extend({ key: z.string(), mac: z.string(), when: z.string() })),
+      keybindings: z.array(
+        named.extend({ key: z.string(), mac: z.string().optional(), when: z.string() }),
+      ),
       menus: z.record(z.string(), z.array(z.union([named, z.object({ submenu: z.string() })]))),
       submenus: z.array(z.object({ id: z.string() })),
       configuration: z.object({

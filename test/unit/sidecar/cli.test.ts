@@ -77,6 +77,7 @@ describe('settingsOf', () => {
       threads: 4,
       completion: { maxTokens: 5 },
       context: { pinned: [], related: true },
+      nextEdit: { enable: false },
     });
   });
 

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, it } from 'node:test';
 import { arrange, type Part } from '../../../sidecar/context/arrange.ts';
+import { repositoryHead } from '../../../sidecar/context/head.ts';
 import { ContextKeeper, liveTokensOf } from '../../../sidecar/context/keeper.ts';
 import { untellable } from '../../../sidecar/context/secrets.ts';
 import {
@@ -191,6 +192,38 @@ describe('StableContext', () => {
     assert.equal(context.prefix.tokens[0], 7);
     assert.equal(context.prefix.files[0]?.tokens, 4);
   });
+
+  it('begins anew behind another head', async () => {
+    const { model } = await loadFake({ info: { bos: 7, addBos: true } });
+    const context = new StableContext(model, 1000);
+    context.setHead([7, 260, 1]);
+    const part = await settle(model, candidate(document('a', 'text')), 1000);
+    await context.fill([part], [], never);
+    const { tokens, files, ends } = context.prefix;
+    assert.deepEqual([...tokens.subarray(0, 3)], [7, 260, 1]);
+    assert.equal(files[0]?.tokens, 4);
+    assert.equal(ends[0], 3 + part.tokens.length);
+    context.setHead([7, 260, 1]);
+    assert.equal(context.prefix.files.length, 1);
+    context.setHead([7]);
+    assert.equal(context.prefix.tokens.length, 0);
+  });
+});
+
+describe('repositoryHead', () => {
+  it('names the repository where the model has a marker for it', async () => {
+    const { model } = await loadFake({ info: { bos: 7, addBos: true } });
+    const { info } = model.native;
+    const name = await model.tokenizer.tokenize('sightline\n');
+    assert.deepEqual(await repositoryHead(info, model.tokenizer, 'sightline'), [
+      7,
+      info.fim.repository,
+      ...name,
+    ]);
+    assert.deepEqual(await repositoryHead(info, model.tokenizer, ''), [7]);
+    const unmarked = { ...info, fim: { ...info.fim, repository: -1 } };
+    assert.deepEqual(await repositoryHead(unmarked, model.tokenizer, 'sightline'), [7]);
+  });
 });
 
 describe('ContextKeeper', () => {
@@ -205,6 +238,7 @@ describe('ContextKeeper', () => {
     const open = [document('a', long), document('.env', 'KEY=1'), document('b', 'bbb')];
     let filled = 0;
     const keeper = new ContextKeeper({
+      repository: () => '',
       documents: () => open,
       sources: openOnly(),
       maxTokens: () => 64,
@@ -226,9 +260,38 @@ describe('ContextKeeper', () => {
     assert.deepEqual(keeper.take(model, 'file:///a').files, []);
   });
 
+  it('begins with the name of the repository, and anew under another one', async () => {
+    const { model, native } = await loadFake();
+    let repository = 'ours';
+    const keeper = new ContextKeeper({
+      repository: () => repository,
+      documents: () => [document('a', 'aaa'), document('b', 'bbb')],
+      sources: openOnly(),
+      maxTokens: () => 64,
+      idleMs: 1,
+      onFill: () => undefined,
+      onFailure: unexpected,
+    });
+    const start = async (): Promise<string> => {
+      await keeper.fill(model, never);
+      const { tokens } = keeper.take(model, 'file:///a');
+      assert.equal(tokens[0], native.info.fim.repository);
+      return String.fromCharCode(...tokens.subarray(1, 6));
+    };
+    assert.equal(await start(), 'ours\n');
+    repository = 'their';
+    assert.equal(await start(), 'their');
+    const given = new AbortController();
+    given.abort();
+    repository = 'again';
+    await keeper.fill(model, given.signal);
+    assert.equal(keeper.take(model, 'file:///a').files.length, 1);
+  });
+
   it('leaves out the document in use where the lines around the cursor are all of it', async () => {
     const { model } = await loadFake();
     const keeper = new ContextKeeper({
+      repository: () => '',
       documents: () => [
         document('a', 'aaa'),
         document('empty', ''),
@@ -261,6 +324,7 @@ describe('ContextKeeper', () => {
     }));
     assert.ok(ignored && other);
     const keeper = new ContextKeeper({
+      repository: () => '',
       documents: () => [ignored, other],
       sources: new ContextSources({
         folders: () => [{ uri: uriOf(folder), name: 'app' }],
@@ -286,6 +350,7 @@ describe('ContextKeeper', () => {
     const rest = ' and so on'.repeat(100);
     let text = `one two three${rest}`;
     const keeper = new ContextKeeper({
+      repository: () => '',
       documents: () => [document('a', text)],
       sources: openOnly(),
       maxTokens: () => 64,
@@ -308,6 +373,7 @@ describe('ContextKeeper', () => {
     const { model } = await loadFake();
     let maxTokens = 64;
     const keeper = new ContextKeeper({
+      repository: () => '',
       documents: () => [document('a', 'x'.repeat(5000))],
       sources: openOnly(),
       maxTokens: () => maxTokens,
@@ -329,6 +395,7 @@ describe('ContextKeeper', () => {
     const { model, native } = await loadFake({ completeError: new FakeError('CACHE_EXHAUSTED') });
     const failures: string[] = [];
     const keeper = new ContextKeeper({
+      repository: () => '',
       documents: () => [document('a', 'x'.repeat(2000))],
       sources: openOnly(),
       maxTokens: () => 64,

@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
 import path from 'node:path';
 import { after, describe, it } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
 import {
   CancellationTokenSource,
   CompletionItemKind,
@@ -11,6 +13,7 @@ import {
   LSPErrorCodes,
   TextDocumentSyncKind,
   WorkDoneProgress,
+  type CancellationToken,
 } from 'vscode-languageserver/node';
 import type { Failure } from '../../../sidecar/engine/failure.ts';
 import type { LoadedAddon } from '../../../sidecar/engine/load.ts';
@@ -22,6 +25,7 @@ import {
   ContextRequest,
   DiagnoseRequest,
   InstallGpuRuntimeRequest,
+  NextEditRequest,
   ViewNotification,
 } from '../../../sidecar/protocol.ts';
 import { bundledModelPath } from '../../../sidecar/engine/load.ts';
@@ -31,6 +35,7 @@ import { cacheBytes } from '../../../sidecar/models/memory.ts';
 import { fail, succeed, type Result } from '../../../sidecar/result.ts';
 import type { ServerOptions } from '../../../sidecar/server.ts';
 import { parseSettings } from '../../../sidecar/settings.ts';
+import { Grammars } from '../../../sidecar/syntax/parser.ts';
 import { uriOf } from '../../../sidecar/context/workspace.ts';
 import { Windows } from '../../../sidecar/windows.ts';
 import { folderWith } from '../support/folder.ts';
@@ -187,7 +192,7 @@ describe('server', () => {
       assert.deepEqual(inSight(), ['used.ts import', 'types.ts definition', 'main.ts open']);
       const filled = addon.engines[0]?.requests.findLast(({ maxTokens }) => maxTokens === 0);
       const prompt = await addon.engines[0]?.detokenize(filled?.tokens ?? new Int32Array());
-      assert.ok(prompt?.startsWith(`src/used.ts\n${files['src/used.ts']}`));
+      assert.ok(prompt?.startsWith(`app\nsrc/used.ts\n${files['src/used.ts']}`), prompt);
       const page = await client.connection.sendRequest(ContextRequest);
       assert.match(page ?? '', /src\/main\.ts: \d+ tokens before the cursor$/m);
     });
@@ -313,6 +318,142 @@ describe('server', () => {
     await client.until(() => client.stats.length > 0);
     const { droppedTokens, degradedTokens, biasedLayers, check: told } = client.stats[0] ?? {};
     assert.deepEqual({ droppedTokens, degradedTokens, biasedLayers, check: told }, found);
+  });
+
+  describe('asked for next edits', () => {
+    const folder = fileURLToPath(
+      new URL('../../../node_modules/@vscode/tree-sitter-wasm/wasm', import.meta.url),
+    );
+    const grammars = new Grammars(folder, (message) => {
+      throw new Error(message);
+    });
+    const on = { nextEdit: { enable: true } };
+
+    async function asking(fake: FakeOptions = {}, settings: unknown = on) {
+      const addon = new FakeAddon(fake);
+      const client = connect(() => succeed(addon.loaded), { grammars });
+      await client.initialize(settings);
+      const ask = (version: number, token?: CancellationToken) =>
+        client.connection.sendRequest(
+          NextEditRequest,
+          { uri, version, line: 0, character: 8 },
+          token,
+        );
+      return { client, addon, ask };
+    }
+    const renamed = async (client: LspClient): Promise<void> => {
+      await client.open(uri, 'let abc;\nf(abc, abc);\n');
+      await client.insert(uri, 2, { line: 0, character: 7 }, 'd');
+    };
+    /** A call that no longer fits: the model is asked. */
+    const extended = async (client: LspClient): Promise<void> => {
+      await client.open(uri, 'function f(a) {}\nf(1);\n');
+      await client.insert(uri, 2, { line: 0, character: 12 }, ', b');
+    };
+
+    it('finds what a rename leaves behind, without the model', async () => {
+      const { client, addon, ask } = await asking();
+      await renamed(client);
+      assert.deepEqual(await ask(2), {
+        range: { start: { line: 1, character: 2 }, end: { line: 1, character: 5 } },
+        newText: 'abcd',
+        why: { kind: 'rename', from: 'abc', to: 'abcd' },
+      });
+      assert.equal(addon.engines[0]?.requests.length ?? 0, 0);
+    });
+
+    it('has the arguments of a call from the model, at the call', async () => {
+      const { client, addon, ask } = await asking({ answer: ['1,', ' 2', ');'] });
+      await extended(client);
+      assert.deepEqual(await ask(2), {
+        range: { start: { line: 1, character: 2 }, end: { line: 1, character: 3 } },
+        newText: '1, 2',
+        why: { kind: 'signature', function: 'f' },
+      });
+      const prompt = await addon.engines[0]?.detokenize(
+        addon.engines[0].requests[0]?.tokens ?? new Int32Array(),
+      );
+      assert.equal(prompt, 'my file.ts\nfunction f(a, b) {}\nf();\n');
+      assert.equal(await client.connection.sendRequest(ContextRequest), null);
+    });
+
+    it('answers null while they are off, and follows what is done from when they are on', async () => {
+      const { client, ask } = await asking({}, {});
+      await renamed(client);
+      assert.equal(await ask(2), null);
+      await client.configure(on);
+      assert.equal(await ask(2), null);
+      await client.insert(uri, 3, { line: 1, character: 5 }, 'x');
+      assert.equal((await ask(3))?.newText, 'abcx');
+      await client.configure({ ...on, enable: false });
+      assert.equal(await ask(3), null);
+    });
+
+    it('answers null for another version, and for what is not open', async () => {
+      const { client, ask } = await asking();
+      assert.equal(await ask(1), null);
+      await renamed(client);
+      assert.equal(await ask(1), null);
+      assert.equal(await ask(3), null);
+      await client.close(uri);
+      assert.equal(await ask(2), null);
+    });
+
+    it('says what is wrong with parameters', async () => {
+      const { client } = await asking();
+      for (const wrong of [{}, { uri, version: 1, line: -1, character: 0 }])
+        await assert.rejects(
+          client.connection.sendRequest('sightline/nextEdit', wrong),
+          (error) => error instanceof Error && 'code' in error && error.code === -32602,
+        );
+    });
+
+    it('stops the model where the request is cancelled, overtaken, or its document edited or closed', async () => {
+      const ends: ((
+        client: LspClient,
+        source: CancellationTokenSource,
+        ask: () => unknown,
+      ) => unknown)[] = [
+        (_client, source) => {
+          source.cancel();
+        },
+        (_client, _source, ask) => {
+          Promise.resolve(ask()).catch(() => undefined);
+        },
+        (client) => client.insert(uri, 3, start, ' '),
+        (client) => client.close(uri),
+      ];
+      for (const end of ends) {
+        const { client, addon, ask } = await asking({ answerGate: gate() });
+        await extended(client);
+        const source = new CancellationTokenSource();
+        const request = ask(2, source.token);
+        await client.until(() => client.statuses.at(-1)?.state === 'generating');
+        await end(client, source, () => ask(2));
+        await assert.rejects(request, isCancelled);
+        while (addon.engines[0]?.aborted !== 1) await sleep(1);
+      }
+    });
+
+    it('lets a completion of the document go first', async () => {
+      const answerGate = gate();
+      const { client, addon, ask } = await asking({ answer: ['1, 2'], answerGate });
+      await extended(client);
+      const completion = client.complete(uri, { line: 1, character: 5 });
+      await client.until(() => client.statuses.at(-1)?.state === 'generating');
+      const request = ask(2);
+      answerGate.open();
+      assert.equal((await completion).length, 1);
+      assert.equal((await request)?.newText, '1, 2');
+      assert.equal(addon.engines[0]?.aborted, 0);
+    });
+
+    it('fails as the model does', async () => {
+      const { client, ask } = await asking({ completeError: new FakeError('OUT_OF_MEMORY') });
+      await extended(client);
+      await assert.rejects(ask(2), /OUT_OF_MEMORY/);
+      assert.equal(client.statuses.at(-1)?.state, 'error');
+    });
   });
 
   it('survives text of a model that other settings have closed', async () => {

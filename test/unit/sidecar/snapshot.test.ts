@@ -40,6 +40,7 @@ interface Life {
   open: readonly SourceFile[];
   wanted: boolean;
   maxTokens: number;
+  repository: string;
   fill(signal?: AbortSignal): Promise<void>;
   /** What prompts start with. */
   seen(): string[];
@@ -66,6 +67,7 @@ async function live(
     onFailure: (failure) => failures.push(failure),
   });
   const keeper = new ContextKeeper({
+    repository: () => life.repository,
     documents: () => life.open,
     sources: openOnly(),
     maxTokens: () => life.maxTokens,
@@ -83,6 +85,7 @@ async function live(
     open,
     wanted: true,
     maxTokens: 16,
+    repository: 'ours',
     fill: (signal = never) => keeper.fill(model, signal),
     seen: () => keeper.take(model, 'file:///a').files.map(({ uri }) => uri),
   };
@@ -153,6 +156,18 @@ describe('a snapshot', () => {
     assert.deepEqual(without.native.reused, [
       without.keeper.take(without.model, 'file:///a').ends[0],
     ]);
+  });
+
+  it('is of a repository of that name', async () => {
+    await (await live([a, b, c])).fill();
+    const same = await live([a, b, c]);
+    await same.fill();
+    assert.deepEqual(same.native.requests, []);
+    const other = await live([a, b, c]);
+    other.repository = 'another';
+    await other.fill();
+    assert.equal(other.native.requests.length, 1);
+    assert.deepEqual(other.seen(), uris([a, b, c]));
   });
 
   it('never brings a secret back', async () => {

@@ -1,4 +1,6 @@
+import type { CancellationToken } from 'vscode-languageserver/node';
 import { TextDocument } from 'vscode-languageserver-textdocument';
+import { NextEditRequest, type NextEdit } from '../../../sidecar/protocol.ts';
 import type { LspClient } from './lspClient.ts';
 
 /** An editor with one cursor, on the language server. */
@@ -54,6 +56,19 @@ export class Editor {
   async ask(): Promise<string> {
     const [item] = await this.client.complete(this.uri, this.#document.positionAt(this.offset));
     return typeof item?.insertText === 'string' ? item.insertText : '';
+  }
+
+  /** The next edit from the cursor on. */
+  askNext(token?: CancellationToken): Promise<NextEdit | null> {
+    const { uri, version } = this.#document;
+    const place = this.#document.positionAt(this.offset);
+    return this.client.connection.sendRequest(NextEditRequest, { uri, version, ...place }, token);
+  }
+
+  async accept({ range, newText }: NextEdit): Promise<void> {
+    const [start, end] = [range.start, range.end].map((place) => this.#document.offsetAt(place));
+    this.offset = end ?? 0;
+    await this.replace(this.offset - (start ?? 0), newText);
   }
 
   get #document(): TextDocument {

@@ -2,6 +2,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { z } from 'zod';
 import type { Row } from '../../../bench/harness.ts';
+import { parseReport, type Report } from '../../../sidecar/evaluation/report/report.ts';
 
 const folder = new URL('../../../docs/results/', import.meta.url);
 
@@ -40,6 +41,19 @@ function required<T>(what: T | undefined, name: string): T {
   if (what === undefined) throw new Error(`docs/results has no ${name}`);
   return what;
 }
+
+/** The reports of `sightline eval`, by the names of their folders in docs/results. */
+export const reports: ReadonlyMap<string, Report> = new Map(
+  readdirSync(folder, { withFileTypes: true })
+    .filter((entry) => entry.isDirectory())
+    .map(({ name }) => [
+      name,
+      parseReport(readFileSync(new URL(`${name}/report.json`, folder), 'utf8')),
+    ]),
+);
+
+export const reportOf = (name: string): Report =>
+  required(reports.get(name), `${name}/report.json`);
 
 export const runOf = (run: string): RecordedRun => required(recordedRuns.get(run), `${run}.json`);
 

@@ -4,13 +4,14 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import * as vscode from 'vscode';
 import type { Chat } from '../../../extension/chat/chat.ts';
 import type { MemoryState } from '../../../extension/memory/messages.ts';
-import type { CacheStats, SidecarStatus } from '../../../sidecar/protocol.ts';
+import type { CacheStats, NextEdit, SidecarStatus } from '../../../sidecar/protocol.ts';
 
 /** What the extension's `activate` returns. */
 export interface SightlineApi {
   stats(): CacheStats | undefined;
   status(): SidecarStatus | undefined;
   sidecarPid(): number | undefined;
+  nextEdit(): NextEdit | undefined;
   propose(target: vscode.Uri, before: string, after: string): Promise<boolean>;
   chat(): Pick<
     Chat,
