@@ -47,7 +47,7 @@ async function copyGrammars() {
   ]);
 }
 
-/** A bundle for each page, extension/NAME/view/main.ts, as dist/webview/NAME.js and .css, with the icons that all use. */
+/** A bundle for each page, extension/NAME/view/main.ts, as dist/webview/NAME.js and .css and what is loaded behind it, with the icons that all use. */
 async function bundlePages() {
   const to = 'dist/webview';
   const icons = 'node_modules/@vscode/codicons';
@@ -61,15 +61,20 @@ async function bundlePages() {
     copyFile(at(`${icons}/dist/codicon.css`), at(`${to}/codicon.css`)),
     copyFile(at(`${icons}/dist/codicon.ttf`), at(`${to}/codicon.ttf`)),
     copyFile(at(`${icons}/LICENSE`), at(`${to}/codicon.LICENSE`)),
-    build({
-      ...common,
-      platform: 'browser',
-      target: 'es2022',
-      minify: true,
-      entryPoints: Object.fromEntries(pages),
-      outdir: to,
-      format: 'esm',
-    }),
+    // Each for itself: what two of them share would be one more file that they wait for.
+    ...pages.map(([name, page]) =>
+      build({
+        ...common,
+        platform: 'browser',
+        target: 'es2022',
+        minify: true,
+        entryPoints: { [name]: page },
+        outdir: to,
+        format: 'esm',
+        splitting: true,
+        chunkNames: `${name}-[hash]`,
+      }),
+    ),
   ]);
 }
 

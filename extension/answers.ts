@@ -1,3 +1,4 @@
+import * as l10n from '@vscode/l10n';
 import { randomUUID } from 'node:crypto';
 import type { CancellationToken } from 'vscode';
 import type { LanguageClient } from 'vscode-languageclient/node';
@@ -30,14 +31,20 @@ const connectionLost = -32097;
 /** Why a model answers nothing, and what to do; undefined where it does. */
 export function whyNoAnswer(model: ModelInSight | null): string | undefined {
   if (model === null) {
-    return 'No model is loaded, so nothing can be asked. The log says why; sightline.model.path says which one it is.';
+    return l10n.t(
+      'No model is loaded, so nothing can be asked. The log says why; sightline.model.path says which one it is.',
+    );
   }
   return model.canChat
     ? undefined
-    : `${model.name} completes code and cannot answer: it has no template for conversations. Choose an instruction-tuned model, for example Qwen2.5-Coder-Instruct.`;
+    : l10n.t(
+        '{0} completes code and cannot answer: it has no template for conversations. Choose an instruction-tuned model, for example Qwen2.5-Coder-Instruct.',
+        model.name,
+      );
 }
 
-const sidecarLost = 'The sidecar stopped while it answered. Try again once it is back.';
+const sidecarLost = (): string =>
+  l10n.t('The sidecar stopped while it answered. Try again once it is back.');
 
 /** The one way to ask the model of the sidecar; every panel, command and provider asks through it. */
 export class Answers {
@@ -66,7 +73,7 @@ export class Answers {
     } catch (error) {
       const code = error instanceof Error && 'code' in error ? error.code : undefined;
       if (token.isCancellationRequested || code === requestCancelled) return { kind: 'cancelled' };
-      if (code === connectionLost) return { kind: 'failed', message: sidecarLost };
+      if (code === connectionLost) return { kind: 'failed', message: sidecarLost() };
       return { kind: 'failed', message: error instanceof Error ? error.message : String(error) };
     } finally {
       this.#asked.delete(id);

@@ -3,6 +3,7 @@ import {
   ChatRequestTurn,
   ChatResponseMarkdownPart,
   Disposable,
+  l10n,
   Location,
   Uri,
   window,
@@ -47,7 +48,7 @@ export async function participate(
     token,
     (news) => {
       if (news.kind === 'text') stream.markdown(news.text);
-      else stream.progress(`Reading, ${news.done} of ${news.total} tokens`);
+      else stream.progress(l10n.t('Reading, {0} of {1} tokens', news.done, news.total));
     },
   );
   if (answered.kind === 'cancelled') return {};

@@ -1,13 +1,36 @@
 import { workspace, type TextDocument } from 'vscode';
 
+/** What a profile of the cache stands for; what is set of it goes before the profile. */
+const ofProfile = ['policy', 'tier'] as const;
+
+/** Of what the profile stands for, what somebody has set. */
+export function setBesideProfile(): (typeof ofProfile)[number][] {
+  const settings = workspace.getConfiguration('sightline.cache');
+  return ofProfile.filter((name) => {
+    const { globalValue, workspaceValue } = settings.inspect(name) ?? {};
+    return globalValue !== undefined || workspaceValue !== undefined;
+  });
+}
+
 /**
  * The user's `sightline` settings as they are: the sidecar checks them and says what is wrong with
- * them. Tracing is the client's own business.
+ * them. What is left to the profile of the cache is left out. Tracing is the client's own business.
  */
 export function sidecarSettings(): unknown {
-  const settings = workspace.getConfiguration().get<Record<string, unknown>>('sightline', {});
-  return Object.fromEntries(Object.entries(settings).filter(([name]) => name !== 'trace'));
+  const settings = workspace.getConfiguration().get<Group>('sightline', {});
+  const { cache } = settings;
+  const own = new Set<string>(setBesideProfile());
+  const left = ofProfile.filter((name) => !own.has(name));
+  const sent = without(settings, 'trace');
+  return isGroup(cache) ? { ...sent, cache: without(cache, ...left) } : sent;
 }
+
+type Group = Readonly<Record<string, unknown>>;
+
+const isGroup = (value: unknown): value is Group => typeof value === 'object' && value !== null;
+
+const without = (group: Group, ...names: readonly string[]): Group =>
+  Object.fromEntries(Object.entries(group).filter(([name]) => !names.includes(name)));
 
 /**
  * How the sidecar reaches the network when the user asks it to: by the editor's proxy, and with the system's certificates, as

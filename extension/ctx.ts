@@ -1,6 +1,7 @@
 import {
   commands,
   EventEmitter,
+  l10n,
   window,
   workspace,
   type Disposable,
@@ -151,7 +152,7 @@ export class Ctx {
       registerStatusItem(monitor),
       ...this.#registerCommands(),
       ...registerReports(client, pages),
-      ...registerCacheCommands(client, pages),
+      ...registerCacheCommands({ extension: context.extension, client, pages }),
       ...registerPins(),
       ...registerModels(this.#client, context),
       onDidView((uri, firstLine, lastLine) => {
@@ -179,7 +180,7 @@ export class Ctx {
 
   async start(): Promise<void> {
     this.#monitor.set(
-      { state: 'loading', fraction: 0, message: 'Starting the sidecar' },
+      { state: 'loading', fraction: 0, message: l10n.t('Starting the sidecar') },
       undefined,
     );
     try {
@@ -202,7 +203,7 @@ export class Ctx {
     await sidecar?.ended;
     this.#stopping = false;
     this.#monitor.set(
-      { state: 'stopped', message: 'Stopped. Restart the sidecar to go on.' },
+      { state: 'stopped', message: l10n.t('Stopped. Restart the sidecar to go on.') },
       undefined,
     );
   }
@@ -248,19 +249,23 @@ export class Ctx {
   async #sidecarDied(): Promise<CloseHandlerResult> {
     const sidecar = this.#sidecar;
     sidecar?.child.kill();
-    const how = (await sidecar?.ended) ?? 'not started';
+    const how = (await sidecar?.ended) ?? l10n.t('not started');
     if (this.#stopping) return { action: CloseAction.DoNotRestart, handled: true };
     if (this.#restarts.take(Date.now())) {
       this.#monitor.set(
-        { state: 'loading', fraction: 0, message: 'Restarting the sidecar' },
+        { state: 'loading', fraction: 0, message: l10n.t('Restarting the sidecar') },
         undefined,
       );
-      const message = `Sightline's sidecar stopped (${how}) and was restarted.`;
+      const message = l10n.t("Sightline's sidecar stopped ({0}) and was restarted.", how);
       void offer((...choices) => window.showWarningMessage(message, ...choices), 'showLog');
       return { action: CloseAction.Restart, handled: true };
     }
     const lines = sidecar?.lastLines.slice(-3).join('\n') ?? '';
-    const message = `Sightline's sidecar stopped too often (${how}) and stays down. ${lines}`;
+    const message = l10n.t(
+      "Sightline's sidecar stopped too often ({0}) and stays down. {1}",
+      how,
+      lines,
+    );
     this.#monitor.set({ state: 'stopped', message }, undefined);
     void offer((...choices) => window.showErrorMessage(message, ...choices), 'restart', 'showLog');
     return { action: CloseAction.DoNotRestart, handled: true };

@@ -6,8 +6,9 @@ import type {
   ContextInSight,
   FileLeftOut,
   FileSource,
+  MemoryForecast,
 } from '../sidecar/protocol.ts';
-import { formatCount, formatShort } from './format.ts';
+import { formatBytes, formatCount, formatRatio, formatShare, formatShort } from './format.ts';
 
 /** A row of the cache's account; names that say a format stay as they are. */
 export function describeTier(name: string): string {
@@ -16,6 +17,13 @@ export function describeTier(name: string): string {
   if (name === 'passthrough') return l10n.t('kept by llama.cpp, FP16');
   return name;
 }
+
+/** "1 200 of 8 192 tokens · 1.9x smaller than FP16" */
+export const describeHeld = (stats: CacheStats): string =>
+  [
+    l10n.t('{0} of {1} tokens', formatCount(stats.tokens), formatCount(stats.contextTokens)),
+    l10n.t('{0} smaller than FP16', formatRatio(stats)),
+  ].join(' · ');
 
 /** What the cache has lost. */
 export function describeLosses(stats: CacheStats): string[] {
@@ -49,6 +57,29 @@ export function describeCheck({ asked, tier, divergence, bound }: CacheCheck): s
   return tier === asked
     ? found
     : `${found}; ${l10n.t('{0} missed the bound, {1} is used', asked, tier)}`;
+}
+
+/** "8.6 MiB with 8 192 tokens, 1.9x smaller than FP16" and, where it was measured, what that costs; undefined: not known. */
+export function describeProfile(
+  name: string,
+  { tokens, policies, profiles }: MemoryForecast,
+): string | undefined {
+  const profile = profiles.find((one) => one.name === name);
+  const fp16Bytes = policies.find(({ policy }) => policy === 'full')?.bytes.at(-1);
+  if (profile === undefined || fp16Bytes === undefined) return undefined;
+  const { bytes, measured } = profile;
+  const size = [formatBytes(bytes), formatCount(tokens.at(-1) ?? 0)] as const;
+  if (bytes >= fp16Bytes) return l10n.t('{0} with {1} tokens', ...size);
+  const smaller = formatRatio({ bytes, fp16Bytes });
+  const memory = l10n.t('{0} with {1} tokens, {2} smaller than FP16', ...size, smaller);
+  if (measured === undefined) return memory;
+  const cost = l10n.t(
+    'the likeliest token is the same in {0} of the places ({1}, contexts of {2} tokens)',
+    formatShare(measured.sameTop),
+    measured.model,
+    formatCount(measured.contextTokens),
+  );
+  return `${memory}; ${cost}`;
 }
 
 /**

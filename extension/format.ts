@@ -1,4 +1,5 @@
 /** Numbers as people read them. */
+import * as l10n from '@vscode/l10n';
 
 /** Groups of three digits, with a space that does not break the line. */
 export const formatCount = (count: number): string =>
@@ -25,4 +26,7 @@ export const formatRatio = (sizes: {
 }): string => `${(sizes.bytes > 0 ? sizes.fp16Bytes / sizes.bytes : 1).toFixed(1)}x`;
 
 export const formatSpeed = (tokensPerSecond: number): string =>
-  `${tokensPerSecond < 100 ? tokensPerSecond.toFixed(1) : formatCount(tokensPerSecond)} tokens/s`;
+  l10n.t(
+    '{0} tokens/s',
+    tokensPerSecond < 100 ? tokensPerSecond.toFixed(1) : formatCount(tokensPerSecond),
+  );

@@ -1,11 +1,11 @@
-import { EventEmitter } from 'vscode';
+import { EventEmitter, l10n } from 'vscode';
 import type { CacheStats } from '../sidecar/protocol.ts';
 import type { Status } from './statusView.ts';
 
 /** What is known of the sidecar and its cache, and when that changes. */
 export class Monitor {
   readonly #changes = new EventEmitter<void>();
-  #status: Status = { state: 'stopped', message: 'Not started.' };
+  #status: Status = { state: 'stopped', message: l10n.t('Not started.') };
   #stats: CacheStats | undefined;
 
   readonly onDidChange = this.#changes.event;

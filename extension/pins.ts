@@ -1,4 +1,4 @@
-import { commands, Uri, window, workspace, type Disposable } from 'vscode';
+import { commands, l10n, Uri, window, workspace, type Disposable } from 'vscode';
 
 const setting = 'context.pinned';
 
@@ -37,7 +37,7 @@ async function changePins(
   const uri = target instanceof Uri ? target : window.activeTextEditor?.document.uri;
   if (uri?.scheme !== 'file' || workspace.getWorkspaceFolder(uri) === undefined) {
     void window.showInformationMessage(
-      'Only files in a folder that is open can be pinned to the context.',
+      l10n.t('Only files in a folder that is open can be pinned to the context.'),
     );
     return;
   }

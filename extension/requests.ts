@@ -9,9 +9,13 @@ import {
 /** Shows the choices that a message ends with, and does what was chosen. */
 export async function offer(
   show: (...choices: string[]) => Thenable<string | undefined>,
-  ...names: readonly ('restart' | 'showLog')[]
+  ...names: readonly ('restart' | 'showLog' | 'chooseModel')[]
 ): Promise<void> {
-  const titles = { restart: l10n.t('Restart'), showLog: l10n.t('Show Log') };
+  const titles = {
+    restart: l10n.t('Restart'),
+    showLog: l10n.t('Show Log'),
+    chooseModel: l10n.t('Choose Model'),
+  };
   const chosen = await show(...names.map((name) => titles[name]));
   const name = names.find((candidate) => titles[candidate] === chosen);
   if (name !== undefined) await commands.executeCommand(`sightline.${name}`);

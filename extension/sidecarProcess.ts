@@ -1,3 +1,4 @@
+import * as l10n from '@vscode/l10n';
 import { spawn, type ChildProcess } from 'node:child_process';
 import { createInterface } from 'node:readline';
 
@@ -36,7 +37,11 @@ export function startSidecar(
     });
     // `close` comes after the last line of stderr, `exit` may come before.
     child.once('close', (code, signal) => {
-      resolve(signal === null ? `exit code ${code ?? 'unknown'}` : `signal ${signal}`);
+      resolve(
+        signal === null
+          ? l10n.t('exit code {0}', code ?? l10n.t('unknown'))
+          : l10n.t('signal {0}', signal),
+      );
     });
   });
   return { child, ended, lastLines };

@@ -72,7 +72,7 @@ export function answerOwnRequests(
     const model = await service.loaded(signalOf(token));
     return model.ok ? model.value : null;
   });
-  connection.onRequest(MemoryForecastRequest, () => service.forecast());
+  connection.onRequest(MemoryForecastRequest, (token) => service.forecast(signalOf(token)));
   connection.onRequest(MeasureCacheRequest, async (input, token) => {
     const given = measureParams.safeParse(input);
     if (!given.success) return invalid(given.error);

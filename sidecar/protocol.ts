@@ -18,6 +18,8 @@ export interface SightlineSettings {
   };
   /** A policy ignores what it has no use for; docs/protocol.md says which uses what. */
   readonly cache: {
+    /** What `policy` and `tier` are where they are left out. */
+    readonly profile: CacheProfileName;
     readonly policy: CachePolicyName;
     /** What older tokens are held in. */
     readonly tier: 'int8' | 'fp8' | 'k8v4' | 'int4' | 'k4v2';
@@ -91,6 +93,19 @@ export type CachePolicyName =
   | 'attention'
   | 'importance'
   | 'lowrank';
+
+/** Trades of memory for quality, the most memory first. */
+export const cacheProfileNames = ['quality', 'balanced', 'small'] as const;
+export type CacheProfileName = (typeof cacheProfileNames)[number];
+
+/** The settings of the cache that each stands for. */
+export const cacheProfiles: Readonly<
+  Record<CacheProfileName, Pick<SightlineSettings['cache'], 'policy' | 'tier'>>
+> = {
+  quality: { policy: 'full', tier: 'int8' },
+  balanced: { policy: 'selective', tier: 'int8' },
+  small: { policy: 'selective', tier: 'int4' },
+};
 
 /** One row of the cache's account. Rows add up to `CacheStats.bytes`. */
 export interface CacheTier {
@@ -425,9 +440,27 @@ export interface MemoryForecast {
     /** For each of `tokens`; an upper bound where a policy decides by the data. */
     readonly bytes: readonly number[];
   }[];
+  /** What each profile would be, the other settings as they are; empty where the model's file does not tell. */
+  readonly profiles: readonly {
+    readonly name: CacheProfileName;
+    /** With the context full. */
+    readonly bytes: number;
+    /** Absent: nothing was measured, or nothing is lost. */
+    readonly measured?: MeasuredQuality;
+  }[];
 }
 
-/** client -> sidecar: the figure of memory over tokens; null before a model is loaded. */
+/** What a cache costs in quality, next to an FP16 cache of the same model. */
+export interface MeasuredQuality {
+  /** Name of the model's file: others differ. */
+  readonly model: string;
+  /** Length of the contexts that it was measured in. */
+  readonly contextTokens: number;
+  /** Share of positions where both caches find the same token the likeliest. */
+  readonly sameTop: number;
+}
+
+/** client -> sidecar: what caches would take; null before a model is loaded. */
 export const MemoryForecastRequest = new RequestType0<MemoryForecast | null, void>(
   'sightline/forecastMemory',
 );

@@ -33,7 +33,6 @@ import {
   ViewNotification,
   type Definition,
   type DocumentPlace,
-  type SightlineSettings,
 } from './protocol.ts';
 import { answerWith, invalid, LatestRequests } from './requests.ts';
 import { succeed, type Result } from './result.ts';
@@ -48,7 +47,7 @@ export interface ServerOptions
     OwnRequestsOptions,
     Omit<ServiceOptions, 'settings' | 'documents' | 'folders' | 'definitions'> {
   /** What settings that the client leaves out are; absent: as docs/protocol.md says. */
-  readonly defaults?: SightlineSettings;
+  readonly defaults?: object;
 }
 
 /** How long definitions are waited for, in milliseconds; the client takes half a second. */

@@ -32,8 +32,9 @@ import type { SelfChecks } from './engine/selfChecks.ts';
 import { Line } from './engine/line.ts';
 import { sequences } from './engine/sequences.ts';
 import { Turns } from './engine/turns.ts';
-import { memoryForecast } from './forecast.ts';
+import { policyForecasts, profileForecasts } from './forecast.ts';
 import { modelInSight } from './modelInSight.ts';
+import { LocalHeaders } from './models/local.ts';
 import type {
   CacheQuality,
   CacheStats,
@@ -107,6 +108,7 @@ export class CompletionService {
   readonly #options: ServiceOptions;
   readonly #turns = new Turns();
   readonly #line = new Line();
+  readonly #headers = new LocalHeaders();
   /** What runs besides completions. */
   readonly #busy = new Set<SidecarStatus>();
 
@@ -566,9 +568,15 @@ export class CompletionService {
   }
 
   /** What caches of the loaded model take by length; null before there is one, and while another is loaded. */
-  forecast(): MemoryForecast | null {
+  async forecast(signal: AbortSignal): Promise<MemoryForecast | null> {
     const model = this.#model;
-    return (model && whileOpen(() => memoryForecast(model.native))) ?? null;
+    const policies = model && whileOpen(() => policyForecasts(model.native));
+    if (!policies) return null;
+    const { cache } = this.#settings;
+    const { contextTokens } = model.native.info;
+    const header = await this.#headers.read(model.options.modelPath, signal);
+    const profiles = header.ok ? profileForecasts(header.value, contextTokens, cache) : [];
+    return { ...policies, profiles };
   }
 
   /** Empties the cache, in memory and on disk; what is open is put into it anew. */

@@ -1,7 +1,7 @@
 import { homedir } from 'node:os';
 import { basename, isAbsolute, join } from 'node:path';
 import { z } from 'zod';
-import type { SightlineSettings } from './protocol.ts';
+import { cacheProfileNames, cacheProfiles, type SightlineSettings } from './protocol.ts';
 
 // Every message goes on after "must be".
 
@@ -50,6 +50,8 @@ const policies = [
 ] as const;
 const tiers = ['int8', 'fp8', 'k8v4', 'int4', 'k4v2'] as const;
 
+const profile = among(...cacheProfileNames).default('balanced');
+
 const mostMiB = 1048576;
 const mostLayers = 4096;
 
@@ -69,8 +71,9 @@ const schema = group({
     overrides: z.record(z.string(), overrides, 'settings by the name of a file').default({}),
   }).prefault({}),
   cache: group({
-    policy: oneOf(...policies),
-    tier: oneOf(...tiers),
+    profile,
+    policy: among(...policies).default(cacheProfiles.balanced.policy),
+    tier: among(...tiers).default(cacheProfiles.balanced.tier),
     sink: whole(16, 0, 128),
     window: whole(0, 0, 65536),
     span: whole(4096, 0, 1048576),
@@ -118,10 +121,13 @@ export interface ParsedSettings {
   readonly problems: readonly SettingProblem[];
 }
 
-/** Checks what a client sent. An absent setting takes its default, a wrong one too, with a problem. */
+/**
+ * Checks what a client sent. An absent setting is what the profile of the cache says, or else its default; a wrong one too, with
+ * a problem. `defaults`: what goes before both.
+ */
 export function parseSettings(input: unknown, defaults: object = {}): ParsedSettings {
   const given = isGroup(input) ? input : {};
-  const result = schema.safeParse(over(defaults, given));
+  const result = schema.safeParse(withProfile(over(defaults, given)));
   if (result.success) return { settings: result.data, problems: [] };
   const problems = result.error.issues.flatMap((issue) =>
     issue.code === 'unrecognized_keys'
@@ -138,9 +144,16 @@ export function parseSettings(input: unknown, defaults: object = {}): ParsedSett
   );
   const good = problems.reduce((rest, { path }) => without(rest, path), given);
   return {
-    settings: schema.parse(over(defaults, good)),
+    settings: schema.parse(withProfile(over(defaults, good))),
     problems: problems.map(({ path, reason }) => ({ name: path.join('.'), reason })),
   };
+}
+
+/** The only place where a profile becomes the settings that it stands for: what is set apart goes before it. */
+function withProfile(given: Group): Group {
+  const { cache } = given;
+  const name = profile.catch('balanced').parse(isGroup(cache) ? cache['profile'] : undefined);
+  return over({ cache: cacheProfiles[name] }, given);
 }
 
 /** The defaults, with what is given in their place. */
@@ -148,6 +161,7 @@ const over = (defaults: object, given: Group): Group => {
   const all: Group = { ...defaults };
   const values = Object.entries(given).map(([key, value]) => {
     const before = all[key];
+    if (value === undefined) return [key, before] as const;
     return [key, isGroup(before) && isGroup(value) ? over(before, value) : value] as const;
   });
   return { ...all, ...Object.fromEntries(values) };

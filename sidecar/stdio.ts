@@ -14,7 +14,6 @@ import { bundledModelPath, grammarsFolder, loadAddon } from './engine/load.ts';
 import { installRuntimeHere } from './gpu/runtime.ts';
 import { SelfChecks } from './engine/selfChecks.ts';
 import { exitCodes } from './exit.ts';
-import type { SightlineSettings } from './protocol.ts';
 import { serve } from './server.ts';
 import { Grammars } from './syntax/parser.ts';
 
@@ -34,7 +33,7 @@ export function writeLine(line: string): void {
 }
 
 /** Serves LSP on stdin and stdout until the client ends it. `defaults`: of the settings that it leaves out. */
-export function serveStdio(version: string, defaults?: SightlineSettings): void {
+export function serveStdio(version: string, defaults?: object): void {
   const reader = new StreamMessageReader(process.stdin);
   const writer = new StreamMessageWriter(process.stdout);
   const connection = createConnection(reader, writer);

@@ -2,6 +2,7 @@ import {
   CodeAction,
   CodeActionKind,
   commands,
+  l10n,
   languages,
   Range,
   Uri,
@@ -27,7 +28,7 @@ import { writeTests } from './writeTests.ts';
 interface Action {
   readonly command: string;
   /** In the menu of the light bulb, and when it is there. */
-  readonly title: string;
+  readonly title: () => string;
   readonly kind: CodeActionKind;
   readonly on: 'selection' | 'problems';
   /** `asked`: what was selected, or the problem that the light bulb is of. `instruction`: as whoever runs the command says. */
@@ -39,35 +40,35 @@ const own = CodeActionKind.RefactorRewrite.append('sightline');
 export const actions: readonly Action[] = [
   {
     command: 'sightline.fix',
-    title: 'Fix with Sightline',
+    title: () => l10n.t('Fix with Sightline'),
     kind: CodeActionKind.QuickFix,
     on: 'problems',
     run: fix,
   },
   {
     command: 'sightline.explain',
-    title: 'Explain with Sightline',
+    title: () => l10n.t('Explain with Sightline'),
     kind: own.append('explain'),
     on: 'selection',
     run: explain,
   },
   {
     command: 'sightline.refactor',
-    title: 'Refactor with Sightline…',
+    title: () => l10n.t('Refactor with Sightline…'),
     kind: own.append('refactor'),
     on: 'selection',
     run: (tools, place, _asked, instruction) => refactor(tools, place, instruction),
   },
   {
     command: 'sightline.writeDocumentation',
-    title: 'Write Documentation with Sightline',
+    title: () => l10n.t('Write Documentation with Sightline'),
     kind: own.append('document'),
     on: 'selection',
     run: writeDocumentation,
   },
   {
     command: 'sightline.writeTests',
-    title: 'Write Tests with Sightline',
+    title: () => l10n.t('Write Tests with Sightline'),
     kind: own.append('test'),
     on: 'selection',
     run: writeTests,
@@ -108,7 +109,9 @@ async function perform(
   }
   const editor = window.activeTextEditor;
   if (editor === undefined) {
-    void window.showInformationMessage('Open a file, and select the lines that this is about.');
+    void window.showInformationMessage(
+      l10n.t('Open a file, and select the lines that this is about.'),
+    );
     return;
   }
   const { document, selection } = editor;
@@ -126,9 +129,10 @@ const lightBulb: CodeActionProvider = {
       const problem = action.on === 'problems' ? diagnostics : [];
       const asked = problem[0]?.range ?? range;
       if (action.on === 'problems' ? problem.length === 0 : range.isEmpty) return [];
-      const offered = new CodeAction(action.title, action.kind);
+      const { command, kind } = action;
+      const title = action.title();
+      const offered = new CodeAction(title, kind);
       offered.diagnostics = [...problem];
-      const { command, title } = action;
       offered.command = { command, title, arguments: [uri, new Range(asked.start, asked.end)] };
       return [offered];
     });

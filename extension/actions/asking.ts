@@ -1,5 +1,6 @@
-import { CancellationTokenSource, commands, ProgressLocation, window } from 'vscode';
+import { CancellationTokenSource, l10n, ProgressLocation, window } from 'vscode';
 import { whyNoAnswer, type Answers } from '../answers.ts';
+import { offer } from '../requests.ts';
 import type { Pages } from '../pages.ts';
 import type { Proposals } from '../proposals/preview.ts';
 import type { ChatAnswer, ChatParams, ModelInSight } from '../../sidecar/protocol.ts';
@@ -45,7 +46,7 @@ export async function ask(
       token.onCancellationRequested(() => {
         source.cancel();
       });
-      progress.report({ message: 'waiting for the model' });
+      progress.report({ message: l10n.t('waiting for the model') });
       const model = await answers.model(source.token);
       if (source.token.isCancellationRequested) return undefined;
       if (!canAnswer(model)) return undefined;
@@ -54,11 +55,11 @@ export async function ask(
       const answer = { isOver: false };
       const answered = await answers.ask(questionOf(asked), source.token, (news) => {
         if (news.kind === 'prefill') {
-          progress.report({ message: `reading, ${news.done} of ${news.total} tokens` });
+          progress.report({ message: l10n.t('reading, {0} of {1} tokens', news.done, news.total) });
           return;
         }
         text += news.text;
-        progress.report({ message: `writing, line ${text.split('\n').length}` });
+        progress.report({ message: l10n.t('writing, line {0}', text.split('\n').length) });
         answer.isOver ||= isEnough(text);
         if (answer.isOver) source.cancel();
       });
@@ -84,21 +85,16 @@ const questionOf = (asked: Question): Omit<ChatParams, 'id'> => ({
 });
 
 const complain = (message: string): void => {
-  void offer(window.showErrorMessage(`No answer: ${message}`, 'Show Log'));
+  void offer(
+    (...choices) => window.showErrorMessage(l10n.t('No answer: {0}', message), ...choices),
+    'showLog',
+  );
 };
 
 /** Says what to do where there is no model that answers. */
 function canAnswer(model: ModelInSight | null): model is ModelInSight {
   const why = whyNoAnswer(model);
   if (why === undefined) return true;
-  void offer(window.showErrorMessage(why, 'Choose Model', 'Show Log'));
+  void offer((...choices) => window.showErrorMessage(why, ...choices), 'chooseModel', 'showLog');
   return false;
-}
-
-async function offer(choice: Thenable<'Choose Model' | 'Show Log' | undefined>): Promise<void> {
-  const chosen = await choice;
-  if (chosen === 'Show Log') await commands.executeCommand('sightline.showLog');
-  if (chosen === 'Choose Model') {
-    await commands.executeCommand('sightline.chooseModel');
-  }
 }

@@ -1,4 +1,4 @@
-import { window } from 'vscode';
+import { l10n, window } from 'vscode';
 import type { ChatMessage } from '../../sidecar/protocol.ts';
 import { linesOf } from '../proposals/hunks.ts';
 import { ask, type Tools } from './asking.ts';
@@ -27,7 +27,7 @@ export async function proposeChange(
   const all = linesOf(before);
   const after = [...all.slice(0, first), ...replacementFor(lines, code), ...all.slice(last + 1)];
   if (!(await tools.proposals.propose(document.uri, before, after.join('\n')))) {
-    void window.showInformationMessage('Sightline would leave these lines as they are.');
+    void window.showInformationMessage(l10n.t('Sightline would leave these lines as they are.'));
   }
 }
 
@@ -52,8 +52,10 @@ export async function askForCode(
     return block.code;
   }
   const why = isCutOff
-    ? 'Nothing was changed: the answer was cut off, since it would not end. Ask for less at a time.'
-    : 'Nothing was changed: the answer has no code in it.';
-  await tools.pages.show('Answer', `# ${title}\n\n> ${why}\n\n${text}\n`);
+    ? l10n.t(
+        'Nothing was changed: the answer was cut off, since it would not end. Ask for less at a time.',
+      )
+    : l10n.t('Nothing was changed: the answer has no code in it.');
+  await tools.pages.show(l10n.t('Answer'), `# ${title}\n\n> ${why}\n\n${text}\n`);
   return undefined;
 }

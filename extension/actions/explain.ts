@@ -1,8 +1,8 @@
+import { l10n } from 'vscode';
 import { ask, type Tools } from './asking.ts';
 import { codeAt, namePlace, type Place } from './place.ts';
 import { explainPrompt } from './prompts.ts';
 
-const page = 'Explanation';
 const maxTokens = 1024;
 /** The page is written anew as often as this, in milliseconds. */
 const paceMs = 100;
@@ -12,7 +12,8 @@ export async function explain(tools: Tools, place: Place): Promise<void> {
   const heading = `# ${namePlace(place)}\n\n`;
   let shown: Promise<void> | undefined;
   let written = 0;
-  const title = 'Sightline: explaining';
+  const title = l10n.t('Sightline: explaining');
+  const page = l10n.t('Explanation');
   const question = {
     messages: explainPrompt(codeAt(place)),
     uri: place.document.uri.toString(),
@@ -28,7 +29,8 @@ export async function explain(tools: Tools, place: Place): Promise<void> {
     return false;
   });
   if (answer === undefined && shown === undefined) return;
-  const end = answer === undefined ? `${latest}\n\n*Stopped.*\n` : `${answer.text.trimEnd()}\n`;
+  const end =
+    answer === undefined ? `${latest}\n\n*${l10n.t('Stopped.')}*\n` : `${answer.text.trimEnd()}\n`;
   await (shown ?? tools.pages.show(page, heading));
   tools.pages.write(page, heading + end);
 }

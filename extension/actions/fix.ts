@@ -1,4 +1,4 @@
-import { languages, window, type Diagnostic, type Range } from 'vscode';
+import { l10n, languages, window, type Diagnostic, type Range } from 'vscode';
 import type { Tools } from './asking.ts';
 import { proposeChange } from './change.ts';
 import { codeAt, type Place } from './place.ts';
@@ -19,12 +19,17 @@ export async function fix(tools: Tools, place: Place, asked: Range): Promise<voi
   );
   if (problems.length === 0) {
     void window.showInformationMessage(
-      'There are no problems in these lines. Select some that have.',
+      l10n.t('There are no problems in these lines. Select some that have.'),
     );
     return;
   }
   const described = problems.slice(0, mostProblems).map((one) => problemIn(place, one));
-  await proposeChange(tools, 'Sightline: fixing', place, fixPrompt(codeAt(place), described));
+  await proposeChange(
+    tools,
+    l10n.t('Sightline: fixing'),
+    place,
+    fixPrompt(codeAt(place), described),
+  );
 }
 
 const problemIn = ({ first }: Place, { range, message, source }: Diagnostic) => ({

@@ -1,6 +1,7 @@
 import {
   commands,
   DocumentSymbol,
+  l10n,
   Range,
   SymbolKind,
   workspace,
@@ -92,4 +93,9 @@ export function codeAt({ document, first, last }: Place): CodeLines {
 
 /** "src/list.ts, lines 3 to 9" */
 export const namePlace = ({ document, first, last }: Place): string =>
-  `${workspace.asRelativePath(document.uri, false)}, lines ${first + 1} to ${last + 1}`;
+  l10n.t(
+    '{0}, lines {1} to {2}',
+    workspace.asRelativePath(document.uri, false),
+    first + 1,
+    last + 1,
+  );

@@ -1,4 +1,4 @@
-import { window } from 'vscode';
+import { l10n, window } from 'vscode';
 import type { Tools } from './asking.ts';
 import { proposeChange } from './change.ts';
 import { codeAt, namePlace, type Place } from './place.ts';
@@ -9,11 +9,11 @@ export async function refactor(tools: Tools, place: Place, instruction?: string)
   const wanted =
     instruction ??
     (await window.showInputBox({
-      title: `Refactor ${namePlace(place)}`,
-      prompt: 'What is to be changed?',
-      placeHolder: 'Use a map instead of the loop',
+      title: l10n.t('Refactor {0}', namePlace(place)),
+      prompt: l10n.t('What is to be changed?'),
+      placeHolder: l10n.t('Use a map instead of the loop'),
     }));
   if (wanted === undefined || wanted.trim() === '') return;
   const prompt = refactorPrompt(codeAt(place), wanted);
-  await proposeChange(tools, 'Sightline: refactoring', place, prompt);
+  await proposeChange(tools, l10n.t('Sightline: refactoring'), place, prompt);
 }

@@ -1,10 +1,9 @@
-import { Uri, window } from 'vscode';
+import { l10n, Uri, window } from 'vscode';
 import { ask, type Tools } from './asking.ts';
 import { filesOf, fitting } from './diff.ts';
 import { repositoryOf, type Repository } from './git.ts';
 import { commitMessageIn, commitPrompt } from './prompts.ts';
 
-const title = 'Sightline: writing the commit message';
 const maxTokens = 256;
 /** What the prompt has besides the diff, about, in tokens. */
 const promptTokens = 512;
@@ -15,24 +14,31 @@ export async function writeCommitMessage(tools: Tools, from: unknown): Promise<v
   const repository = await repositoryOf(rootOf(from) ?? window.activeTextEditor?.document.uri);
   if (repository === undefined) {
     void window.showInformationMessage(
-      'There is no Git repository here. Open a folder that is one, with the Git extension of VS Code enabled.',
+      l10n.t(
+        'There is no Git repository here. Open a folder that is one, with the Git extension of VS Code enabled.',
+      ),
     );
     return;
   }
   const files = filesOf(await repository.diff(true));
   if (files.length === 0) {
     void window.showInformationMessage(
-      'Nothing is staged. Stage the changes that the message is to be about.',
+      l10n.t('Nothing is staged. Stage the changes that the message is to be about.'),
     );
     return;
   }
   const subjects = await subjectsOf(repository);
+  const title = l10n.t('Sightline: writing the commit message');
   const answer = await ask(tools, title, async ({ contextTokens }) => {
     const sizes = await tools.answers.countTokens(files.map(({ text }) => text));
     const { diff, named } = fitting(files, sizes, contextTokens - maxTokens - promptTokens);
     if (named > 0) {
       void window.showInformationMessage(
-        `The context has no room for all of the changes: of ${named} of ${files.length} files the model only sees the names.`,
+        l10n.t(
+          'The context has no room for all of the changes: of {0} of {1} files the model only sees the names.',
+          named,
+          files.length,
+        ),
       );
     }
     return { messages: commitPrompt(diff, subjects), maxTokens };
@@ -40,7 +46,7 @@ export async function writeCommitMessage(tools: Tools, from: unknown): Promise<v
   if (answer === undefined) return;
   const message = commitMessageIn(answer.text);
   if (message === '') {
-    void window.showInformationMessage('The model had nothing to say about these changes.');
+    void window.showInformationMessage(l10n.t('The model had nothing to say about these changes.'));
     return;
   }
   await fill(repository, message);
@@ -49,8 +55,9 @@ export async function writeCommitMessage(tools: Tools, from: unknown): Promise<v
 /** What is in the box goes only if the user wants it to. */
 async function fill({ inputBox }: Repository, message: string): Promise<void> {
   if (inputBox.value.trim() !== '' && inputBox.value !== message) {
-    const question = `Replace the commit message that is there? The new one: ${message}`;
-    if ((await window.showWarningMessage(question, 'Replace', 'Keep')) !== 'Replace') return;
+    const question = l10n.t('Replace the commit message that is there? The new one: {0}', message);
+    const replace = l10n.t('Replace');
+    if ((await window.showWarningMessage(question, replace, l10n.t('Keep'))) !== replace) return;
   }
   inputBox.value = message;
 }

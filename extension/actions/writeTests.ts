@@ -1,12 +1,11 @@
 import { posix } from 'node:path';
-import { Position, RelativePattern, Uri, window, workspace, WorkspaceEdit } from 'vscode';
+import { l10n, Position, RelativePattern, Uri, window, workspace, WorkspaceEdit } from 'vscode';
 import type { Tools } from './asking.ts';
 import { askForCode } from './change.ts';
 import { codeAt, type Place } from './place.ts';
 import { testsPrompt } from './prompts.ts';
 import { placeForTest } from './testFiles.ts';
 
-const title = 'Sightline: writing tests';
 const maxTokens = 2048;
 /** Files that are looked at to find where tests are. */
 const mostFiles = 5000;
@@ -18,7 +17,9 @@ export async function writeTests(tools: Tools, place: Place): Promise<void> {
   const folder = workspace.getWorkspaceFolder(document.uri);
   if (folder === undefined) {
     void window.showInformationMessage(
-      'Tests are written beside the others of a project: open the folder that this file is in.',
+      l10n.t(
+        'Tests are written beside the others of a project: open the folder that this file is in.',
+      ),
     );
     return;
   }
@@ -33,7 +34,7 @@ export async function writeTests(tools: Tools, place: Place): Promise<void> {
     .filter((path) => !path.startsWith('../'));
   const { path, like } = placeForTest(pathOf(document.uri), files);
   const likeUri = like === undefined ? undefined : Uri.joinPath(folder.uri, like);
-  const tests = await askForCode(tools, title, {
+  const tests = await askForCode(tools, l10n.t('Sightline: writing tests'), {
     messages: testsPrompt({ ...code, path: pathOf(document.uri) }, path, like),
     attachments: likeUri === undefined ? [] : [{ uri: likeUri.toString() }],
     uri: document.uri.toString(),

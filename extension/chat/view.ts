@@ -10,6 +10,7 @@ import {
   type LogOutputChannel,
   type QuickPickItem,
 } from 'vscode';
+import { escapeHtml } from '../webview/html.ts';
 import { openPage } from '../webview/page.ts';
 import type { Chat } from './chat.ts';
 import { titleOf } from './conversation.ts';
@@ -27,9 +28,10 @@ export function registerChatView(
   return [
     window.registerWebviewViewProvider(id, {
       resolveWebviewView: (view) => {
-        const tell = openPage<ChatMessages>(view.webview, {
+        const { tell } = openPage<ChatMessages>(view.webview, {
           name: 'chat',
           extensionUri,
+          first: () => escapeHtml(l10n.t('Loading…')),
           schema: fromPage,
           log,
           receive: (message) => {

@@ -1,13 +1,38 @@
-import { commands, l10n, window, type Disposable } from 'vscode';
+import { commands, l10n, window, type Disposable, type Extension } from 'vscode';
 import type { LanguageClient } from 'vscode-languageclient/node';
-import { ClearCacheRequest, MeasureCacheRequest } from '../../sidecar/protocol.ts';
+import {
+  ClearCacheRequest,
+  MeasureCacheRequest,
+  MemoryForecastRequest,
+} from '../../sidecar/protocol.ts';
 import type { Pages } from '../pages.ts';
 import { orTell, withProgress } from '../requests.ts';
+import { profileItems } from './profileItems.ts';
 import { describeQuality } from './quality.ts';
+import { cacheSettings, chooseProfile, choicesOf } from './settings.ts';
 
-/** The commands that empty the cache, and that measure what it costs in quality. */
-export function registerCacheCommands(client: LanguageClient, pages: Pages): Disposable[] {
+interface CacheCommandsOptions {
+  readonly extension: Extension<unknown>;
+  readonly client: LanguageClient;
+  readonly pages: Pages;
+}
+
+/** The commands that empty the cache, measure what it costs in quality, and trade that for memory. */
+export function registerCacheCommands({
+  client,
+  pages,
+  extension,
+}: CacheCommandsOptions): Disposable[] {
   return [
+    commands.registerCommand('sightline.chooseProfile', async () => {
+      const forecast = await orTell(() => client.sendRequest(MemoryForecastRequest));
+      if (forecast === undefined) return;
+      const items = profileItems(choicesOf(extension).profile, cacheSettings(), forecast);
+      const title = l10n.t('Choose Memory Profile');
+      const placeHolder = l10n.t('How much memory the cache may take, for which quality');
+      const chosen = await window.showQuickPick(items, { title, placeHolder });
+      if (chosen !== undefined) await orTell(() => chooseProfile(chosen.profile));
+    }),
     commands.registerCommand('sightline.clearCache', async () => {
       const cleared = await orTell(async () => {
         await client.sendRequest(ClearCacheRequest);
@@ -28,7 +53,8 @@ export function registerCacheCommands(client: LanguageClient, pages: Pages): Dis
       const quality = await withProgress(client, title, (workDoneToken, cancelled) =>
         client.sendRequest(MeasureCacheRequest, { uri, workDoneToken }, cancelled),
       );
-      if (quality !== undefined) await pages.show('Cache Quality', describeQuality(quality));
+      if (quality !== undefined)
+        await pages.show(l10n.t('Cache Quality'), describeQuality(quality));
     }),
   ];
 }

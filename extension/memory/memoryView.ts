@@ -11,13 +11,18 @@ import {
   type WebviewViewProvider,
 } from 'vscode';
 import { State, type LanguageClient } from 'vscode-languageclient/node';
-import { MemoryForecastRequest, type MemoryForecast } from '../../sidecar/protocol.ts';
+import {
+  cacheProfileNames,
+  MemoryForecastRequest,
+  type MemoryForecast,
+} from '../../sidecar/protocol.ts';
 import type { Monitor } from '../monitor.ts';
 import { orTell } from '../requests.ts';
 import { openPage } from '../webview/page.ts';
 import { memoryCsv } from './csv.ts';
+import { firstSight } from './firstSight.ts';
 import { fromPage, type MemoryMessages, type MemoryState } from './messages.ts';
-import { cacheSettings, changeSetting, choicesOf } from './settings.ts';
+import { cacheSettings, changeSetting, chooseProfile, choicesOf } from './settings.ts';
 
 const viewId = 'sightline.memory';
 
@@ -62,10 +67,11 @@ export class MemoryView implements WebviewViewProvider, Disposable {
   }
 
   resolveWebviewView(view: WebviewView): void {
-    const { extension, log } = this.#options;
-    const tell = openPage<MemoryMessages>(view.webview, {
+    const { extension, monitor, log } = this.#options;
+    const { tell, renew } = openPage<MemoryMessages>(view.webview, {
       name: 'memory',
       extensionUri: extension.extensionUri,
+      first: () => firstSight(monitor.status, monitor.stats),
       schema: fromPage,
       receive: (message) => {
         if (message.kind === 'ready') this.#tellPage = tell;
@@ -80,7 +86,10 @@ export class MemoryView implements WebviewViewProvider, Disposable {
     view.onDidDispose(hide);
     // Out of sight the page is gone; when it comes back it says that it is ready once more.
     view.onDidChangeVisibility(() => {
-      if (!view.visible) hide();
+      if (view.visible) return;
+      hide();
+      // Starts with these numbers then.
+      renew();
     });
   }
 
@@ -100,6 +109,8 @@ export class MemoryView implements WebviewViewProvider, Disposable {
           choices: this.#choices,
         });
         return this.#askForecast();
+      case 'chooseProfile':
+        return this.#chooseProfile(message.profile);
       case 'choosePolicy':
         if (!this.#choices.policy.some(({ value }) => value === message.policy)) return;
         return orTell(() => changeSetting('policy', message.policy));
@@ -117,6 +128,11 @@ export class MemoryView implements WebviewViewProvider, Disposable {
         if (this.#forecast === null) return;
         return save('csv', 'CSV', Buffer.from(memoryCsv(this.#forecast, monitor.stats)));
     }
+  }
+
+  async #chooseProfile(chosen: string): Promise<void> {
+    const name = cacheProfileNames.find((known) => known === chosen);
+    if (name !== undefined) await orTell(() => chooseProfile(name));
   }
 
   #monitorChanged(): void {

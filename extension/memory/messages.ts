@@ -9,8 +9,11 @@ export interface Choice {
   readonly description: string;
 }
 
-/** What is set under `sightline.cache`, whether it is one of the choices or not. */
+/** What is set under `sightline.cache`, by the profile or apart, whether it is one of the choices or not. */
 export interface CacheSettings {
+  readonly profile: string;
+  /** Names of settings that are set apart from the profile, and go before it. */
+  readonly apart: readonly string[];
   readonly policy: string;
   readonly tier: string;
   readonly budgetMiB: number;
@@ -23,7 +26,7 @@ export interface MemoryState {
   /** Null before a model is loaded. */
   readonly forecast: MemoryForecast | null;
   readonly settings: CacheSettings;
-  readonly choices: { readonly policy: readonly Choice[]; readonly tier: readonly Choice[] };
+  readonly choices: Readonly<Record<'profile' | 'policy' | 'tier', readonly Choice[]>>;
 }
 
 /** The commands that the page has buttons for. */
@@ -41,6 +44,7 @@ const pngStart = 'iVBORw0KGgo';
 export const fromPage = z.discriminatedUnion('kind', [
   /** The page has drawn its frame, and listens. */
   z.strictObject({ kind: z.literal('ready') }),
+  z.strictObject({ kind: z.literal('chooseProfile'), profile: z.string().max(40) }),
   z.strictObject({ kind: z.literal('choosePolicy'), policy: z.string().max(40) }),
   z.strictObject({ kind: z.literal('chooseTier'), tier: z.string().max(40) }),
   z.strictObject({ kind: z.literal('setBudget'), budgetMiB: z.int().min(0).max(1_048_576) }),

@@ -1,3 +1,4 @@
+import * as l10n from '@vscode/l10n';
 import { basename } from 'node:path';
 import type {
   CatalogueModel,
@@ -32,6 +33,9 @@ const thousands = (tokens: number): string =>
 const dotted = (...parts: readonly (string | undefined)[]): string =>
   parts.filter((part) => part !== undefined && part !== '').join(' · ');
 
+const useName = (use: 'completion' | 'chat'): string =>
+  use === 'chat' ? l10n.t('chat') : l10n.t('completion');
+
 const icons = { gpu: '$(pass)', split: '$(pass)', cpu: '$(pass)', nowhere: '$(warning)' } as const;
 
 const fitLine = ({ where, message }: ModelFit): string => `${icons[where]} ${message}`;
@@ -40,25 +44,25 @@ const fitLine = ({ where, message }: ModelFit): string => `${icons[where]} ${mes
 export function modelItems({ local, catalogue }: ModelList, inUse: string): Item<Choice>[] {
   const here = new Set(local.map(({ repository }) => repository));
   return [
-    { label: 'On this machine' },
+    { label: l10n.t('On this machine') },
     ...[...local]
       .sort((a, b) => Number(b.path === inUse) - Number(a.path === inUse))
       .map((model) => localItem(model, model.path === inUse)),
-    { label: '$(folder-opened) Browse for a GGUF file…', choice: { kind: 'browse' } },
-    { label: 'To download' },
+    { label: `$(folder-opened) ${l10n.t('Browse for a GGUF file…')}`, choice: { kind: 'browse' } },
+    { label: l10n.t('To download') },
     ...catalogueItems(catalogue.filter(({ repository }) => !here.has(repository))),
-    repositoryItem,
+    repositoryItem(),
   ];
 }
 
-const repositoryItem: Item<Choice> = {
-  label: '$(cloud-download) Another repository of Hugging Face…',
+const repositoryItem = (): Item<Choice> => ({
+  label: `$(cloud-download) ${l10n.t('Another repository of Hugging Face…')}`,
   choice: { kind: 'repository' },
-};
+});
 
 /** Those that run here come first. */
 export function downloadItems(catalogue: readonly CatalogueModel[]): Item<Choice>[] {
-  return [...catalogueItems(catalogue), repositoryItem];
+  return [...catalogueItems(catalogue), repositoryItem()];
 }
 
 function catalogueItems(catalogue: readonly CatalogueModel[]): Item<Choice>[] {
@@ -68,11 +72,11 @@ function catalogueItems(catalogue: readonly CatalogueModel[]): Item<Choice>[] {
     .map((model) => ({
       label: model.name,
       description: dotted(
-        model.uses.join(', '),
-        `about ${gigabytes(model.bytes)}`,
+        model.uses.map((use) => useName(use)).join(', '),
+        l10n.t('about {0}', gigabytes(model.bytes)),
         model.quantisation,
-        `${thousands(model.trainedTokens)} tokens`,
-        `${model.licence} licence`,
+        l10n.t('{0} tokens', thousands(model.trainedTokens)),
+        l10n.t('{0} licence', model.licence),
       ),
       detail: dotted(
         fitLine(model.fit),
@@ -85,17 +89,17 @@ function catalogueItems(catalogue: readonly CatalogueModel[]): Item<Choice>[] {
 function localItem(model: LocalModel, isInUse: boolean): Item<Choice> {
   const { name, path, source, bytes, details, problem } = model;
   const uses = dotted(
-    details?.canFillInTheMiddle === true ? 'completion' : undefined,
-    details?.canChat === true ? 'chat' : undefined,
+    details?.canFillInTheMiddle === true ? useName('completion') : undefined,
+    details?.canChat === true ? useName('chat') : undefined,
   );
   return {
     label: isInUse ? `$(check) ${name}` : name,
     description: dotted(
-      isInUse ? 'in use' : undefined,
-      source === 'bundled' ? 'comes with Sightline' : basename(path),
+      isInUse ? l10n.t('in use') : undefined,
+      source === 'bundled' ? l10n.t('comes with Sightline') : basename(path),
       uses,
       problem === undefined ? gigabytes(bytes) : undefined,
-      details === undefined ? undefined : `${thousands(details.trainedTokens)} tokens`,
+      details === undefined ? undefined : l10n.t('{0} tokens', thousands(details.trainedTokens)),
     ),
     detail: details === undefined ? `$(error) ${problem ?? ''}` : fitLine(details.fit),
     choice: { kind: 'use', path },
@@ -108,13 +112,13 @@ export function fileItems({ files }: PublishedModel, quantisation: string): Item
   const others = files.filter((file) => file.quantisation !== quantisation);
   return [...asked, ...others].map((file) => {
     const { bytes, missingBytes, parts, fit } = file;
-    const left = missingBytes < bytes ? `${gigabytes(missingBytes)} to go` : undefined;
+    const left = missingBytes < bytes ? l10n.t('{0} to go', gigabytes(missingBytes)) : undefined;
     return {
       label: file.quantisation === '' ? file.file : file.quantisation,
       description: dotted(
         gigabytes(bytes),
-        parts > 1 ? `${parts} files` : undefined,
-        missingBytes === 0 ? 'on this machine' : left,
+        parts > 1 ? l10n.t('{0} files', parts) : undefined,
+        missingBytes === 0 ? l10n.t('on this machine') : left,
       ),
       detail: fitLine(fit),
       choice: file,

@@ -1,5 +1,6 @@
 import {
   DecorationRangeBehavior,
+  l10n,
   MarkdownString,
   Range,
   StatusBarAlignment,
@@ -31,7 +32,7 @@ export class NextEditDrawing {
   #shownIn: TextEditor | undefined;
 
   constructor() {
-    this.#item.name = 'Sightline Next Edit';
+    this.#item.name = l10n.t('Sightline Next Edit');
     this.#item.command = 'sightline.acceptNextEdit';
   }
 

@@ -4,6 +4,7 @@ import {
   DecorationRangeBehavior,
   EndOfLine,
   EventEmitter,
+  l10n,
   languages,
   OverviewRulerLane,
   Position,
@@ -148,7 +149,7 @@ export class Proposals implements TextDocumentContentProvider, CodeLensProvider,
 
   async provideTextDocumentContent(uri: Uri): Promise<string> {
     const open = this.#open.get(uri.with({ fragment: '' }).toString());
-    if (open === undefined) return 'These changes are gone. Ask for them again.';
+    if (open === undefined) return l10n.t('These changes are gone. Ask for them again.');
     const document = await workspace.openTextDocument(open.target);
     open.view = open.proposal.view(document.getText());
     const { lines, hunks } = open.view;
@@ -165,14 +166,14 @@ export class Proposals implements TextDocumentContentProvider, CodeLensProvider,
     const { hunks, stale } = view;
     const lost =
       stale.length === 1
-        ? '1 change no longer fits: its lines were edited'
-        : `${stale.length} changes no longer fit: their lines were edited`;
+        ? l10n.t('1 change no longer fits: its lines were edited')
+        : l10n.t('{0} changes no longer fit: their lines were edited', stale.length);
     return [
       ...(hunks.length === 0
         ? []
-        : [all('acceptAllChanges', `$(check-all) Accept all (${hunks.length})`)]),
-      all('rejectAllChanges', '$(close-all) Reject all'),
-      all('compareChanges', '$(diff) Compare side by side'),
+        : [all('acceptAllChanges', `$(check-all) ${l10n.t('Accept all ({0})', hunks.length)}`)]),
+      all('rejectAllChanges', `$(close-all) ${l10n.t('Reject all')}`),
+      all('compareChanges', `$(diff) ${l10n.t('Compare side by side')}`),
       ...(stale.length === 0
         ? []
         : [new CodeLens(top, { command: '', title: `$(warning) ${lost}` })]),
@@ -185,8 +186,8 @@ export class Proposals implements TextDocumentContentProvider, CodeLensProvider,
             arguments: [uri, hunk.id],
           });
         return [
-          one('acceptChange', `$(check) Accept ${described(hunk)}`),
-          one('rejectChange', '$(close) Reject'),
+          one('acceptChange', `$(check) ${l10n.t('Accept {0}', described(hunk))}`),
+          one('rejectChange', `$(close) ${l10n.t('Reject')}`),
         ];
       }),
     ];
@@ -220,7 +221,9 @@ export class Proposals implements TextDocumentContentProvider, CodeLensProvider,
     const accepted = hunks.filter(({ id }) => ids.has(id));
     if (accepted.length < ids.size) {
       void window.showWarningMessage(
-        'These lines have been edited since the change was made for them: it no longer fits. Ask for it again.',
+        l10n.t(
+          'These lines have been edited since the change was made for them: it no longer fits. Ask for it again.',
+        ),
       );
     }
     if (accepted.length === 0) return;
@@ -235,7 +238,9 @@ export class Proposals implements TextDocumentContentProvider, CodeLensProvider,
     const takeBack = proposal.accept(new Set(accepted.map(({ id }) => id)));
     if (!(await workspace.applyEdit(edit))) {
       takeBack();
-      void window.showErrorMessage('The document cannot be edited: nothing was changed in it.');
+      void window.showErrorMessage(
+        l10n.t('The document cannot be edited: nothing was changed in it.'),
+      );
     }
     await this.#goOn(page, open);
   }
@@ -314,7 +319,7 @@ export class Proposals implements TextDocumentContentProvider, CodeLensProvider,
 /** A page of the proposal's own, with the ending of the document's name, that languages and icons go by. */
 function pageOf(target: Uri, number: number): Uri {
   const name = target.path.slice(target.path.lastIndexOf('/') + 1);
-  return Uri.from({ scheme, path: `/Changes of ${name}`, query: String(number) });
+  return Uri.from({ scheme, path: `/${l10n.t('Changes of {0}', name)}`, query: String(number) });
 }
 
 const tabsOf = (page: Uri): Tab[] =>

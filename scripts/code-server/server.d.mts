@@ -14,6 +14,8 @@ export interface ServerOptions {
   readonly env?: Readonly<Record<string, string>>;
   /** Lets a URL's payload name an extension under development and a test suite to run. */
   readonly testDriver?: boolean;
+  /** Folders are not trusted until the user trusts them; absent: all are. */
+  readonly workspaceTrust?: boolean;
 }
 
 export interface Server {

@@ -100,6 +100,7 @@ export async function startServer({
   machineSettings = {},
   env = {},
   testDriver = false,
+  workspaceTrust = false,
 }) {
   const folders = foldersOf(folder);
   const port = await freePort(preferredPort);
@@ -114,7 +115,7 @@ export async function startServer({
     [
       ...commonArguments(folders),
       ...['--host', host, '--port', String(port), '--connection-token', token],
-      '--disable-workspace-trust',
+      ...(workspaceTrust ? [] : ['--disable-workspace-trust']),
       ...(testDriver ? ['--enable-smoke-test-driver'] : []),
     ],
     { detached: true, stdio: ['ignore', log, log], env: { ...process.env, ...noGallery, ...env } },

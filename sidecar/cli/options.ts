@@ -80,7 +80,11 @@ const optionNames: Readonly<Record<string, string>> = {
 };
 
 /** The settings that the options stand for. Ends the command, as one that is used wrongly, where one is not understood. */
-export function settingsOf(command: Command, options: SettingOptions): SightlineSettings {
+export const settingsOf = (command: Command, options: SettingOptions): SightlineSettings =>
+  parseSettings(settingsGiven(command, options)).settings;
+
+/** Of these, those that there are options for. */
+export function settingsGiven(command: Command, options: SettingOptions): object {
   const { device = 'auto' } = options;
   const use = devices[device];
   if (use === undefined) {
@@ -90,7 +94,7 @@ export function settingsOf(command: Command, options: SettingOptions): Sightline
       `--device must be one of ${known.join(', ')}, not ${JSON.stringify(device)}`,
     );
   }
-  const { settings, problems } = parseSettings({
+  const given = {
     model: {
       path: options.model === undefined ? undefined : resolve(options.model),
       contextTokens: numberOf(options.context),
@@ -111,11 +115,11 @@ export function settingsOf(command: Command, options: SettingOptions): Sightline
     },
     threads: numberOf(options.threads),
     completion: { maxTokens: numberOf(options.maxNewTokens) },
-  });
-  const [problem] = problems;
+  };
+  const [problem] = parseSettings(given).problems;
   if (problem !== undefined)
     wrongUsage(command, `${optionNames[problem.name] ?? problem.name} ${problem.reason}`);
-  return settings;
+  return given;
 }
 
 /** Ends the command with a line that says what is wrong with how it was called. */

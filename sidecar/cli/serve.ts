@@ -7,7 +7,13 @@ import { succeed } from '../result.ts';
 import { ApiServer } from '../serve/server.ts';
 import { serveStdio } from '../stdio.ts';
 import { withModel } from './model.ts';
-import { addSettingOptions, settingsOf, wrongUsage, type SettingOptions } from './options.ts';
+import {
+  addSettingOptions,
+  settingsGiven,
+  settingsOf,
+  wrongUsage,
+  type SettingOptions,
+} from './options.ts';
 import { say } from './output.ts';
 import { readText } from './text.ts';
 
@@ -59,7 +65,7 @@ async function run(command: Command, options: Options, version: string): Promise
   if (options.openai === undefined) {
     if (options.tokenFile !== undefined)
       wrongUsage(command, '--token-file goes with --openai: an editor needs no token');
-    serveStdio(version, settings);
+    serveStdio(version, settingsGiven(command, options));
     return;
   }
   if (options.maxNewTokens !== undefined)

@@ -91,8 +91,10 @@ describe('the memory view', () => {
     await page.locator('#policy').click();
     await page.locator('#policy li', { hasText: 'selective' }).click();
     await workbench.hasSetting('sightline.cache.policy', 'selective');
+    const { keyboard, mouse } = workbench.page;
+    // Where the list opens under it, it chooses too.
+    await mouse.move(0, 0);
     await page.locator('#tier').focus();
-    const { keyboard } = workbench.page;
     await keyboard.press('Enter');
     for (let i = 0; i < 3; i += 1) await keyboard.press('ArrowDown');
     await keyboard.press('Enter');
@@ -103,6 +105,19 @@ describe('the memory view', () => {
       "[...document.querySelectorAll('.swatch')].map((swatch) => getComputedStyle(swatch).backgroundColor)",
     );
     assert.ok(colors.length >= 4 && !colors.includes('rgba(0, 0, 0, 0)'), colors.join(', '));
+  });
+
+  it('chooses a profile in place of policy and tier, and has these back', async () => {
+    await page.locator('#profile').click();
+    await page.locator('#profile li', { hasText: 'quality' }).click();
+    await workbench.hasSetting('sightline.cache.profile', 'quality');
+    // What was set apart is gone, and the policy of the profile has no tier.
+    await page.locator('#tier').waitFor({ state: 'detached' });
+    const message = workbench.page.locator('.notification-toast', { hasText: 'no longer set' });
+    await message.getByRole('button', { name: 'Undo' }).click();
+    await workbench.hasSetting('sightline.cache.tier', 'int4');
+    await says(/Set apart from it: Policy, Tier of older tokens/);
+    await page.locator('.tiers', { hasText: 'int4' }).waitFor();
   });
 
   it('bounds the cache by the budget that is typed', async () => {

@@ -11,7 +11,7 @@ describe('next edits in VS Code', () => {
   before(async () => {
     // Completions go first, and would come and go here as they like.
     const settings = { 'sightline.nextEdit.enable': true, 'editor.inlineSuggest.enabled': false };
-    workbench = await openWorkbench('nextEdit', settings);
+    workbench = await openWorkbench('nextEdit', { settings });
   });
   after(async () => {
     await workbench.close();

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { readdirSync, statSync } from 'node:fs';
+import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { listFiles, PackageManager } from '@vscode/vsce';
@@ -29,6 +29,15 @@ describe('the package', () => {
     assert.deepEqual(others, []);
     const unmet = expected.filter((pattern) => !files.some((file) => pattern.test(file)));
     assert.deepEqual(unmet, []);
+  });
+
+  it('draws the memory view before the library that plots is there', () => {
+    const at = join(folder, 'dist/webview');
+    const plots = readdirSync(at).filter(
+      (name) => name.endsWith('.js') && readFileSync(join(at, name), 'utf8').includes('u-wrap'),
+    );
+    assert.equal(plots.length, 1);
+    assert.match(plots[0] ?? '', /^memory-/);
   });
 
   it('is as small as it can be', () => {

@@ -1,7 +1,7 @@
 /** VS Code in Chromium with the packaged extension, and what a person does with it. */
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
-import { readFile, rm } from 'node:fs/promises';
+import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { AxeResults } from 'axe-core';
@@ -22,6 +22,8 @@ const settings = {
   'editor.quickSuggestions': { other: 'off', comments: 'off', strings: 'off' },
   'editor.suggestOnTriggerCharacters': false,
   'editor.wordBasedSuggestions': 'off',
+  // A workspace that is not trusted is opened without being asked about.
+  'security.workspace.trust.startupPrompt': 'never',
 };
 
 /** ggml's threads spin at barriers: beside a busy browser, two on two cores wait for each other. */
@@ -69,10 +71,17 @@ const appears = (locator: Locator, timeout: number): Promise<boolean> =>
     },
   );
 
-/** `more`: settings of the user's besides. */
+export interface WorkbenchOptions {
+  /** Of the user, besides the usual ones; `ofMachine` those that no user has elsewhere. */
+  readonly settings?: Readonly<Record<string, unknown>>;
+  readonly ofMachine?: Readonly<Record<string, unknown>>;
+  /** Of the workspace, which is not trusted then. */
+  readonly untrusted?: Readonly<Record<string, unknown>>;
+}
+
 export async function openWorkbench(
   name: string,
-  more: Readonly<Record<string, unknown>> = {},
+  { settings: more = {}, ofMachine = {}, untrusted }: WorkbenchOptions = {},
 ): Promise<Workbench> {
   const folder = path.join(root, 'build/e2e', name);
   await rm(folder, { recursive: true, force: true });
@@ -80,11 +89,16 @@ export async function openWorkbench(
   const serverFolder = path.join(folder, 'server');
   installExtension(vsix, serverFolder);
   const env = { XDG_CACHE_HOME: path.join(folder, 'cache') };
+  if (untrusted !== undefined) {
+    await mkdir(path.join(workspace, '.vscode'));
+    await writeFile(path.join(workspace, '.vscode/settings.json'), JSON.stringify(untrusted));
+  }
   const server = await startServer({
     folder: serverFolder,
     settings: { ...settings, ...more },
-    machineSettings,
+    machineSettings: { ...machineSettings, ...ofMachine },
     env,
+    workspaceTrust: untrusted !== undefined,
   });
   const browser = await launchChromium();
   const page = await browser.newPage({ viewport: { width: 1400, height: 900 } });

@@ -11,6 +11,7 @@ import { parseArgs } from 'node:util';
 import { hasCodeServer } from '../../scripts/code-server/setup.mjs';
 import { fullFile, makeSampleWorkspace } from '../../scripts/sample-workspace.mjs';
 import { root } from '../e2e/chromium.ts';
+import { bundledModelWithoutTemplate } from '../fixtures/models/generate.ts';
 import { FakeHub } from '../unit/support/fakeHub.ts';
 import { runInCodeServer } from './code-server.ts';
 import { runInElectron } from './electron.ts';
@@ -67,6 +68,7 @@ const launch: Launch = {
     SIGHTLINE_TEST_REPORT: report,
     SIGHTLINE_TEST_GREP: values.grep,
     SIGHTLINE_FULL_FILE: path.join(workspace, fullFile),
+    SIGHTLINE_MODEL_WITHOUT_TEMPLATE: bundledModelWithoutTemplate(),
     XDG_CACHE_HOME: path.join(folder, 'cache'),
     HF_HOME: path.join(folder, 'hub'),
     HF_ENDPOINT: hub.endpoint,

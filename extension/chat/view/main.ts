@@ -11,6 +11,7 @@ import { drawChip, icon } from './chips.ts';
 import type { CodeButtons } from './codeBlock.ts';
 import { Composer } from './composer.ts';
 import { drawFacts } from './facts.ts';
+import { drawObstacle } from './obstacle.ts';
 
 type ToPage = ChatMessages['toPage'];
 
@@ -114,7 +115,7 @@ function drawSoon(): void {
 
 function draw(): void {
   drawing = 0;
-  render(drawObstacle(), head);
+  render(drawObstacle(obstacle, model, tell), head);
   render(
     html`${turns.length === 0 ? drawWelcome() : nothing}${repeat(turns, ({ id }) => id, drawTurn)}`,
     log,
@@ -160,50 +161,6 @@ function drawWelcome(): TemplateResult {
       <li>${l10n.t('Arrow up in an empty input edits the last question')}</li>
     </ul>
   </div>`;
-}
-
-function drawObstacle(): TemplateResult | typeof nothing {
-  const settings = html`<button
-    type="button"
-    class="link"
-    @click=${() => {
-      tell({ kind: 'settings' });
-    }}
-  >
-    ${l10n.t('Choose another model')}
-  </button>`;
-  switch (obstacle) {
-    case 'none':
-    case 'loading':
-      return nothing;
-    case 'noTemplate':
-      return html`<p class="obstacle">
-        ${icon('warning')}
-        <span
-          >${l10n.t(
-            '{0} completes code, but has no template for conversations. Use an "instruct" model for the chat.',
-            model,
-          )}
-          ${settings}</span
-        >
-      </p>`;
-    case 'noModel':
-      return html`<p class="obstacle">
-        ${icon('error')}
-        <span
-          >${l10n.t('No model is loaded; the status bar says why.')} ${settings}
-          <button
-            type="button"
-            class="link"
-            @click=${() => {
-              tell({ kind: 'restart' });
-            }}
-          >
-            ${l10n.t('Restart')}
-          </button></span
-        >
-      </p>`;
-  }
 }
 
 function drawTurn(turn: PageTurn): TemplateResult {

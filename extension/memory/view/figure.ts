@@ -1,6 +1,5 @@
 import * as l10n from '@vscode/l10n';
-import UPlot from 'uplot';
-import 'uplot/dist/uPlot.min.css';
+import type UPlot from 'uplot';
 import type { CachePolicyName, CacheStats, MemoryForecast } from '../../../sidecar/protocol.ts';
 import { formatBytes, formatCount } from '../../format.ts';
 
@@ -35,6 +34,7 @@ const steps = Array.from({ length: 48 }, (_, i) => 2 ** i);
 
 /** Draws memory over tokens into an element, as large as that is. */
 export class Figure {
+  readonly #library: typeof UPlot;
   readonly #parent: HTMLElement;
   readonly #hover: (index: number | undefined) => void;
   #plot: UPlot | undefined;
@@ -42,7 +42,12 @@ export class Figure {
   #stats: CacheStats | null = null;
 
   /** `hover` is told the index of the length that the mouse is over. */
-  constructor(parent: HTMLElement, hover: (index: number | undefined) => void) {
+  constructor(
+    library: typeof UPlot,
+    parent: HTMLElement,
+    hover: (index: number | undefined) => void,
+  ) {
+    this.#library = library;
     this.#parent = parent;
     this.#hover = hover;
     new ResizeObserver(() => {
@@ -71,7 +76,7 @@ export class Figure {
     const forecast = this.#forecast;
     if (plot === undefined || forecast === undefined) return undefined;
     const { canvas } = plot.ctx;
-    const scale = UPlot.pxRatio;
+    const scale = this.#library.pxRatio;
     const head = 48 * scale;
     const image = document.createElement('canvas');
     image.width = canvas.width;
@@ -155,7 +160,7 @@ export class Figure {
         ],
       },
     };
-    return new UPlot(
+    return new this.#library(
       options,
       [[...tokens], ...policies.map(({ bytes }) => [...bytes])],
       this.#parent,
@@ -167,7 +172,7 @@ export class Figure {
     const stats = this.#stats;
     if (stats === null) return;
     const { ctx, bbox } = plot;
-    const scale = UPlot.pxRatio;
+    const scale = this.#library.pxRatio;
     ctx.save();
     ctx.beginPath();
     ctx.rect(bbox.left, bbox.top, bbox.width, bbox.height);

@@ -4,11 +4,14 @@ import { render } from 'lit';
 import type { MemoryMessages } from '../messages.ts';
 import { Figure } from './figure.ts';
 import { page, type View } from './template.ts';
+import 'uplot/dist/uPlot.min.css';
 import './memory.css';
 
-const root = emptyRoot();
+/** Until there is news, what the host wrote there is in sight. */
+let root: HTMLElement | undefined;
 let view: View = {};
-let figure: Figure | undefined;
+/** Plots with a library that is loaded behind all else. */
+let figure: Promise<Figure> | undefined;
 let isDue = false;
 
 const tell = connect<MemoryMessages>(show);
@@ -25,23 +28,33 @@ function show(change: Partial<View>): void {
 }
 
 function draw(): void {
-  render(page(view, { tell, saveFigure }), root);
+  root ??= emptyRoot();
+  render(page(view, { tell, saveFigure: () => void saveFigure() }), root);
   const parent = document.getElementById('plot');
-  if (parent === null || !view.forecast) return;
-  figure ??= new Figure(parent, (hovered) => {
-    if (hovered !== view.hovered) show({ hovered });
+  const { forecast, stats = null } = view;
+  if (parent === null || !forecast) return;
+  figure ??= figureIn(parent);
+  void figure.then((drawn) => {
+    drawn.show(forecast, stats);
   });
-  figure.show(view.forecast, view.stats ?? null);
 }
 
-function saveFigure(): void {
-  const png = figure?.image();
+async function figureIn(parent: HTMLElement): Promise<Figure> {
+  const { default: library } = await import('uplot');
+  return new Figure(library, parent, (hovered) => {
+    if (hovered !== view.hovered) show({ hovered });
+  });
+}
+
+async function saveFigure(): Promise<void> {
+  const png = (await figure)?.image();
   if (png !== undefined) tell({ kind: 'saveFigure', png });
 }
 
-draw();
 // VS Code says by the body's class which theme is in use.
 new MutationObserver(() => {
-  figure?.redraw();
+  void figure?.then((drawn) => {
+    drawn.redraw();
+  });
 }).observe(document.body, { attributes: true, attributeFilter: ['class'] });
 tell({ kind: 'ready' });

@@ -10,13 +10,15 @@ import '@vscode-elements/elements/dist/vscode-textfield/index.js';
 import type { CacheStats, ContextInSight, MemoryForecast } from '../../../sidecar/protocol.ts';
 import {
   describeCheck,
+  describeHeld,
   describeLosses,
+  describeProfile,
   describeReason,
   describeSight,
   describeSource,
   fileName,
 } from '../../describe.ts';
-import { formatBytes, formatCount, formatRatio, formatSpeed } from '../../format.ts';
+import { formatBytes, formatCount, formatSpeed } from '../../format.ts';
 import type { Choice, MemoryMessages, MemoryState } from '../messages.ts';
 import { describeNow, styleOf } from './figure.ts';
 import { parseBudget, segmentsOf, tableRows, usesTier } from './model.ts';
@@ -168,10 +170,7 @@ function account(stats: CacheStats | null, forecast: MemoryForecast | null): Htm
   return html`
     <p class="headline">
       <strong>${formatBytes(stats.bytes)}</strong>
-      <span>
-        ${l10n.t('{0} of {1} tokens', formatCount(stats.tokens), formatCount(stats.contextTokens))}
-        · ${l10n.t('{0} smaller than FP16', formatRatio(stats))}
-      </span>
+      <span>${describeHeld(stats)}</span>
     </p>
     <div
       class="bar"
@@ -294,14 +293,15 @@ const valueOf = ({ currentTarget }: Event): string =>
     ? currentTarget.value
     : '';
 
-function controls({ settings, choices }: View, { tell }: Actions): Html {
-  const { policy = '', tier = '', budgetMiB = 0 } = settings ?? {};
+function controls({ settings, choices, forecast }: View, { tell }: Actions): Html {
+  const { profile = '', apart = [], policy = '', tier = '', budgetMiB = 0 } = settings ?? {};
   const select = (
     id: string,
     label: string,
     value: string,
     options: readonly Choice[],
     choose: (value: string) => void,
+    ...hints: readonly (string | undefined)[]
   ): Html =>
     html`<div class="control">
       <vscode-label for=${id}>${label}</vscode-label>
@@ -319,9 +319,27 @@ function controls({ settings, choices }: View, { tell }: Actions): Html {
             >`,
         )}
       </vscode-single-select>
-      <p class="hint">${options.find((option) => option.value === value)?.description}</p>
+      ${[options.find((option) => option.value === value)?.description, ...hints].map((hint) =>
+        hint === undefined ? nothing : html`<p class="hint">${hint}</p>`,
+      )}
     </div>`;
+  const labels: Readonly<Record<string, string>> = {
+    policy: l10n.t('Policy'),
+    tier: l10n.t('Tier of older tokens'),
+  };
+  const names = apart.map((name) => labels[name] ?? name);
   return html`
+    ${select(
+      'profile',
+      l10n.t('Profile'),
+      profile,
+      choices?.profile ?? [],
+      (chosen) => {
+        tell({ kind: 'chooseProfile', profile: chosen });
+      },
+      forecast ? describeProfile(profile, forecast) : undefined,
+      apart.length > 0 ? l10n.t('Set apart from it: {0}', names.join(', ')) : undefined,
+    )}
     ${select('policy', l10n.t('Policy'), policy, choices?.policy ?? [], (chosen) => {
       tell({ kind: 'choosePolicy', policy: chosen });
     })}

@@ -7,6 +7,14 @@ const read = (name: string): string =>
   readFileSync(new URL(`../../../${name}`, import.meta.url), 'utf8');
 
 const named = z.object({ command: z.string() });
+const schemaParts = z.looseObject({
+  type: z.union([z.string(), z.array(z.string())]).optional(),
+  enum: z.array(z.unknown()).optional(),
+  items: z.unknown().optional(),
+  properties: z.record(z.string(), z.unknown()).optional(),
+  additionalProperties: z.unknown().optional(),
+});
+const property = z.looseObject({ scope: z.string() });
 const manifest = z
   .object({
     contributes: z.object({
@@ -17,7 +25,7 @@ const manifest = z
       menus: z.record(z.string(), z.array(z.union([named, z.object({ submenu: z.string() })]))),
       submenus: z.array(z.object({ id: z.string() })),
       configuration: z.object({
-        properties: z.record(z.string(), z.object({ scope: z.string() })),
+        properties: z.record(z.string(), property),
       }),
     }),
     capabilities: z.object({
@@ -54,17 +62,26 @@ describe('the manifest', () => {
     assert.equal(plain.length, 1, plain.join('\n'));
   });
 
-  it('lets completions be turned off by language, and no workspace decide what is loaded or asked', () => {
+  it('lets completions be turned off by language', () => {
     const { properties } = manifest.contributes.configuration;
     assert.equal(properties['sightline.enable']?.scope, 'language-overridable');
+  });
+
+  it('lets no workspace that is not trusted name a file, an address or a program', () => {
+    const { properties } = manifest.contributes.configuration;
     const { restrictedConfigurations } = manifest.capabilities.untrustedWorkspaces;
-    for (const name of ['model.path', 'server.url', 'gpu.cudaPath'].map(
-      (key) => `sightline.${key}`,
-    ))
-      assert.ok(
-        properties[name]?.scope === 'machine' || restrictedConfigurations.includes(name),
-        name,
-      );
+    // Whatever text a setting takes may name one; choices, numbers and switches do not.
+    const free = Object.entries(properties).filter(([, given]) => takesText(given));
+    const open = free.filter(
+      ([name, { scope }]) => scope !== 'machine' && !restrictedConfigurations.includes(name),
+    );
+    // What is pinned is read in the folders that are open alone, as test/unit/sidecar/sources.test.ts shows.
+    assert.deepEqual(
+      open.map(([name]) => name),
+      ['sightline.context.pinned'],
+    );
+    assert.ok(free.length > open.length);
+    for (const name of restrictedConfigurations) assert.ok(properties[name], name);
   });
 
   it('has every submenu in a menu, and something in it', () => {
@@ -73,3 +90,17 @@ describe('the manifest', () => {
     for (const id of opened) assert.ok((menus[id] ?? []).length > 0, id);
   });
 });
+
+/** Whether a schema lets values have text that is not one of a list, at any depth. */
+function takesText(schema: unknown): boolean {
+  if (typeof schema !== 'object' || schema === null) return false;
+  const {
+    type,
+    enum: choices,
+    items,
+    properties = {},
+    additionalProperties,
+  } = schemaParts.parse(schema);
+  if (choices === undefined && [type].flat().includes('string')) return true;
+  return [items, additionalProperties, ...Object.values(properties)].some(takesText);
+}

@@ -1,7 +1,10 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { describeProfile } from '../../../extension/describe.ts';
 import { memoryCsv } from '../../../extension/memory/csv.ts';
+import { firstSight } from '../../../extension/memory/firstSight.ts';
 import { fromPage } from '../../../extension/memory/messages.ts';
+import { profileItems } from '../../../extension/memory/profileItems.ts';
 import { describeQuality } from '../../../extension/memory/quality.ts';
 import {
   parseBudget,
@@ -17,6 +20,15 @@ const forecast: MemoryForecast = {
     { policy: 'full', bytes: [0, 2_000_000, 4_000_000] },
     { policy: 'selective', bytes: [0, 1_200_000, 2_200_000] },
     { policy: 'compressed', bytes: [0, 500_000, 500_000] },
+  ],
+  profiles: [
+    { name: 'quality', bytes: 4_000_000 },
+    {
+      name: 'balanced',
+      bytes: 2_200_000,
+      measured: { model: 'tiny.gguf', contextTokens: 4096, sameTop: 0.991 },
+    },
+    { name: 'small', bytes: 1_600_000 },
   ],
 };
 const stats: CacheStats = {
@@ -67,6 +79,72 @@ describe('the bar of the memory view', () => {
     });
     // Above the budget, as after it was lowered, nothing is free.
     assert.deepEqual(bytesByName({ ...stats, sequences, budgetBytes: 1 }), { ...tiers, others });
+  });
+});
+
+describe('the first sight of the memory view', () => {
+  const ready = { state: 'ready', message: 'Sightline <ready>' } as const;
+  const textOf = (html: string): string =>
+    html.replace(/<[^>]*>/g, ' ').replace(/[\s\u00A0]+/g, ' ');
+
+  it('has the numbers of the cache as they are known', () => {
+    const html = firstSight(ready, stats);
+    const text = textOf(html);
+    for (const part of [
+      'Sightline &#60;ready&#62;',
+      '1.6 MiB 1 500 of 2 048 tokens · 1.8x smaller than FP16',
+      'sink, FP16 16 98 KiB',
+      'int8 1 228 1.0 MiB',
+      'window, FP16 256 0.5 MiB',
+    ]) {
+      assert.ok(text.includes(part), part);
+    }
+    assert.match(html, /class="swatch tier-int8"/);
+  });
+
+  it('says that there is nothing before a model is loaded', () => {
+    assert.match(
+      textOf(firstSight(ready, undefined)),
+      /Nothing is cached before a model is loaded/,
+    );
+  });
+});
+
+describe('the profiles', () => {
+  const choices = [
+    { value: 'quality', description: 'All of it.' },
+    { value: 'small', description: 'Little.' },
+  ];
+  const settings = { profile: 'balanced', apart: [], policy: 'x', tier: 'y', budgetMiB: 0 };
+  const textOf = (name: string): string | undefined =>
+    describeProfile(name, forecast)?.replaceAll('\u00A0', ' ');
+
+  it('are told by what they take and, where that is known, what they cost', () => {
+    assert.equal(textOf('quality'), '3.8 MiB with 2 048 tokens');
+    assert.equal(
+      textOf('balanced'),
+      '2.1 MiB with 2 048 tokens, 1.8x smaller than FP16; the likeliest token is the same in 99.1 % of the places (tiny.gguf, contexts of 4 096 tokens)',
+    );
+    assert.equal(textOf('small'), '1.5 MiB with 2 048 tokens, 2.5x smaller than FP16');
+    assert.equal(describeProfile('none', forecast), undefined);
+    assert.equal(describeProfile('small', { ...forecast, profiles: [] }), undefined);
+  });
+
+  it('are offered with the one in use marked, and with what goes before it', () => {
+    const [quality, balanced, small] = profileItems(choices, settings, forecast);
+    assert.equal(quality?.label, 'quality');
+    assert.match(quality.detail, /^All of it\. 3\.8 MiB/);
+    assert.deepEqual([balanced?.label, balanced?.description], ['$(check) balanced', '']);
+    assert.equal(small?.profile, 'small');
+    const apart = profileItems(choices, { ...settings, apart: ['policy', 'tier'] }, null);
+    assert.deepEqual(
+      apart.map(({ description, detail }) => [description, detail]),
+      [
+        ['', 'All of it.'],
+        ['in use, but for sightline.cache.policy, sightline.cache.tier', ''],
+        ['', 'Little.'],
+      ],
+    );
   });
 });
 
@@ -125,6 +203,7 @@ describe('what the page of the memory view may say', () => {
   it('is one of these', () => {
     for (const message of [
       { kind: 'ready' },
+      { kind: 'chooseProfile', profile: 'small' },
       { kind: 'choosePolicy', policy: 'full' },
       { kind: 'chooseTier', tier: 'int4' },
       { kind: 'setBudget', budgetMiB: 0 },

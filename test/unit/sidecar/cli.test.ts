@@ -4,6 +4,7 @@ import { describe, it } from 'node:test';
 import { Command, CommanderError } from 'commander';
 import {
   addSettingOptions,
+  settingsGiven,
   settingsOf,
   type SettingOptions,
 } from '../../../sidecar/cli/options.ts';
@@ -34,6 +35,16 @@ function settingsFor(...args: string[]): SightlineSettings | string {
   }
   return settings ?? said.replace(/^error: /, '');
 }
+
+describe('settingsGiven', () => {
+  it('is only what the options say, so that what a client sends besides counts', () => {
+    const command = addSettingOptions(new Command('any'));
+    const defaults = settingsGiven(command, { tier: 'int8' });
+    const { cache } = parseSettings({ cache: { profile: 'quality' } }, defaults).settings;
+    assert.equal(cache.policy, 'full');
+    assert.equal(cache.tier, 'int8');
+  });
+});
 
 describe('settingsOf', () => {
   it('leaves everything at its default', () => {

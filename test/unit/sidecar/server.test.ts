@@ -28,6 +28,10 @@ import {
   NextEditRequest,
   ViewNotification,
 } from '../../../sidecar/protocol.ts';
+import { bundledModelPath } from '../../../sidecar/engine/load.ts';
+import { qualityOf } from '../../../sidecar/fit/quality.ts';
+import { readLocalHeader } from '../../../sidecar/models/header.ts';
+import { cacheBytes } from '../../../sidecar/models/memory.ts';
 import { fail, succeed, type Result } from '../../../sidecar/result.ts';
 import type { ServerOptions } from '../../../sidecar/server.ts';
 import { parseSettings } from '../../../sidecar/settings.ts';
@@ -491,6 +495,30 @@ describe('server', () => {
     assert.equal((await client.complete(uri, end)).length, 1);
   });
 
+  it('says what the profiles would take of the loaded model, and what was measured of them', async () => {
+    const addon = new FakeAddon();
+    const client = connect(() => succeed(addon.loaded), { bundledModel: bundledModelPath() });
+    await client.initialize({ cache: { profile: 'small' } });
+    await client.open(uri, 'a');
+    await client.complete(uri, end);
+    assert.deepEqual(addon.loads[0]?.cache, { policy: 'selective', sink: 16, tier: 'int4' });
+    const forecast = await client.connection.sendRequest(MemoryForecastRequest);
+    const { contextTokens } = addon.engines[0]?.info ?? { contextTokens: Number.NaN };
+    const header = await readLocalHeader(bundledModelPath(), new AbortController().signal);
+    assert.ok(header.ok && forecast !== null);
+    for (const { name, bytes, measured } of forecast.profiles) {
+      const { cache } = parseSettings({ cache: { profile: name } }).settings;
+      assert.equal(bytes, cacheBytes(header.value, contextTokens, cache), name);
+      const quality = qualityOf(cache, contextTokens);
+      assert.equal(measured?.contextTokens, quality?.contextTokens, name);
+      assert.equal(measured?.sameTop, quality && quality.sameTop / 100, name);
+    }
+    assert.deepEqual(
+      forecast.profiles.map(({ name }) => name),
+      ['quality', 'balanced', 'small'],
+    );
+  });
+
   it('waits for the load; cancelling the wait leaves the load alone', async () => {
     const loadGate = gate();
     const { client, addon } = await session({ loadGate });
@@ -877,9 +905,9 @@ describe('server', () => {
 
   it('takes what the command line says for what the client leaves out', async () => {
     const addon = new FakeAddon();
-    const { settings } = parseSettings({ cache: { policy: 'hierarchical', span: 99 } });
-    const client = connect(() => succeed(addon.loaded), { defaults: settings });
-    await client.initialize({ threads: 2, cache: { span: 'far' } });
+    const defaults = { cache: { policy: 'hierarchical', span: 99 } };
+    const client = connect(() => succeed(addon.loaded), { defaults });
+    await client.initialize({ threads: 2, cache: { span: 'far', profile: 'small' } });
     await client.open(uri, 'a');
     await client.complete(uri, end);
     assert.equal(addon.loads[0]?.threads, 2);

@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
+import { cacheProfileNames, cacheProfiles } from '../../../sidecar/protocol.ts';
 import { modelPathOf, parseSettings, withOverrides } from '../../../sidecar/settings.ts';
 
 interface Property {
@@ -106,6 +107,46 @@ describe('parseSettings', () => {
     assert.equal(path(''), '/bundled');
     assert.equal(path('/a/b'), '/a/b');
     assert.equal(path('~/b'), join(homedir(), 'b'));
+  });
+});
+
+describe('the profiles of the cache', () => {
+  const cacheOf = (cache: object, defaults?: object): object => {
+    const { settings, problems } = parseSettings({ cache }, defaults);
+    assert.deepEqual(problems, []);
+    const { policy, tier } = settings.cache;
+    return { policy, tier };
+  };
+
+  it('are policy and tier where these are not set', () => {
+    for (const profile of cacheProfileNames) {
+      assert.deepEqual(cacheOf({ profile }), cacheProfiles[profile]);
+    }
+    assert.deepEqual(cacheOf({ profile: 'small', policy: undefined }), cacheProfiles.small);
+    // The usual cache has a name too.
+    assert.deepEqual(cacheOf({}), cacheProfiles.balanced);
+  });
+
+  it('leave alone all that is set, by whoever', () => {
+    const { small } = cacheProfiles;
+    assert.deepEqual(cacheOf({ profile: 'small', policy: 'h2o' }), { ...small, policy: 'h2o' });
+    assert.deepEqual(cacheOf({ profile: 'small', tier: 'int8' }), { ...small, tier: 'int8' });
+    const commandLine = { cache: { policy: 'hierarchical', tier: undefined } };
+    assert.deepEqual(cacheOf({ profile: 'small' }, commandLine), {
+      ...small,
+      policy: 'hierarchical',
+    });
+    const model = { path: '/m.gguf', overrides: { 'm.gguf': { tier: 'k8v4' } } };
+    const { settings } = parseSettings({ model, cache: { profile: 'small' } });
+    assert.equal(withOverrides(settings, '/b.gguf').cache.tier, 'k8v4');
+  });
+
+  it('take the place of what is wrong, as defaults do', () => {
+    const wrong = parseSettings({ cache: { profile: 'small', tier: 'int3' } });
+    assert.equal(wrong.settings.cache.tier, 'int4');
+    const unknown = parseSettings({ cache: { profile: 'tiny' } });
+    assert.match(unknown.problems[0]?.reason ?? '', /must be one of "quality".*not "tiny"/);
+    assert.deepEqual(unknown.settings, parseSettings(undefined).settings);
   });
 });
 

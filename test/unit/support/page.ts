@@ -2,6 +2,10 @@
 import { JSDOM } from 'jsdom';
 
 const { window } = new JSDOM('<!doctype html><body></body>');
-for (const name of ['window', 'document', 'Node', 'HTMLElement'] as const) {
-  Object.defineProperty(globalThis, name, { value: name === 'window' ? window : window[name] });
+const { document, navigator, Node, HTMLElement } = window;
+// Controls of @vscode-elements stay elements that nobody defines: jsdom lacks what their forms are made of.
+const customElements = { define: () => undefined, get: () => undefined };
+const globals = { window, document, navigator, Node, HTMLElement, customElements };
+for (const [name, value] of Object.entries(globals)) {
+  Object.defineProperty(globalThis, name, { value, configurable: true });
 }

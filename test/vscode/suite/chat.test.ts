@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import path from 'node:path';
 import * as vscode from 'vscode';
 import type { Answer, Turn } from '../../../extension/chat/conversation.ts';
-import type { ChatMessages } from '../../../extension/chat/messages.ts';
+import type { ChatMessages, Obstacle } from '../../../extension/chat/messages.ts';
 import { closeEditors, openText, ready, until, type SightlineApi } from './sightline.ts';
 
 type ToPage = ChatMessages['toPage'];
@@ -266,5 +266,35 @@ describe('chat', () => {
     await ready();
     const again = await stopEarly(() => say({ kind: 'regenerate', turn: id }));
     assert.match(again.state, /^(?:stopped|end)$/, again.message);
+  });
+
+  it('tells the page that there is no model, or one that has no template', async () => {
+    const use = (model: string): Thenable<unknown> =>
+      vscode.commands.executeCommand('sightline.chooseModel', model);
+    const told = async (obstacle: Obstacle): Promise<string> => {
+      await until(
+        `the chat to be ${obstacle}`,
+        () => api.chat().obstacle === obstacle || undefined,
+      );
+      heard = [];
+      // It may have been the view's own page that was told.
+      await say({ kind: 'ready' });
+      const message = heard.find(({ kind }) => kind === 'obstacle');
+      assert(message?.kind === 'obstacle' && message.obstacle === obstacle);
+      return message.model;
+    };
+    const withoutTemplate = process.env['SIGHTLINE_MODEL_WITHOUT_TEMPLATE'];
+    assert(withoutTemplate !== undefined);
+    await openText(code);
+    try {
+      await use(withoutTemplate);
+      assert.notEqual(await told('noTemplate'), '');
+      await use('/nobody/has/this.gguf');
+      await told('noModel');
+    } finally {
+      await use('');
+    }
+    await told('none');
+    await ready();
   });
 });

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import * as vscode from 'vscode';
-import { changeSetting } from '../../../extension/memory/settings.ts';
+import { cacheSettings, changeSetting, chooseProfile } from '../../../extension/memory/settings.ts';
 import {
   closeEditors,
   completeHere,
@@ -70,6 +70,32 @@ describe('the memory view', () => {
     } finally {
       await clear();
     }
+  });
+
+  it('uses a profile in place of what is set apart from it', async () => {
+    const cache = () => vscode.workspace.getConfiguration('sightline.cache');
+    const { Global } = vscode.ConfigurationTarget;
+    const policyIs = (policy: string) => () => (api.stats()?.policy === policy ? true : undefined);
+    try {
+      await changeSetting('policy', 'hierarchical');
+      await changeSetting('profile', 'quality');
+      assert.deepEqual(cacheSettings().apart, ['policy']);
+      assert.equal(cacheSettings().policy, 'hierarchical');
+      await completeHere(await openText(source));
+      await until('the policy that is set', policyIs('hierarchical'));
+      // Whoever answers what it says then may have the policy back.
+      void chooseProfile('quality');
+      await until('the setting to go', () =>
+        cache().inspect('policy')?.globalValue === undefined ? true : undefined,
+      );
+      assert.deepEqual(cacheSettings().apart, []);
+      assert.equal(cacheSettings().policy, 'full');
+      await until('the policy of the profile', policyIs('full'));
+    } finally {
+      for (const name of ['policy', 'profile']) await cache().update(name, undefined, Global);
+      await vscode.commands.executeCommand('notifications.clearAll');
+    }
+    await until('the usual policy', policyIs('selective'));
   });
 
   it('forgets what it showed when it goes out of sight', async () => {

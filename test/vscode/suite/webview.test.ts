@@ -44,6 +44,7 @@ describe('a page of a webview', () => {
       openPage<Messages>(webview, {
         name: 'memory',
         extensionUri,
+        first: () => '<p>Soon</p>',
         schema,
         receive: (message) => heard.push(message),
         log: { ...log, warn: (message: string) => warnings.push(message) },
