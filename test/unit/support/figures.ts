@@ -138,6 +138,13 @@ const cacheFloor = (): number =>
 /** And all that a token has to read. */
 const floor = (): number => valueOf('decode-16384', floorShare) * tokenTime('int8');
 
+/** Of a keystroke, the median. */
+const releaseTokens = (name: string): { readonly value: number; readonly other: number } => {
+  const place = `typing/releases/${name}/prefilled/p50`;
+  const [value, other] = [valueOf('typing-releases', place), baselineOf('typing-releases', place)];
+  return { value, other: other.value };
+};
+
 const missesOf = (run: string): readonly Row[] => runOf(run).rows.filter((row) => !reaches(row));
 
 const int4Ratios = (rows: readonly Row[]): string => {
@@ -328,6 +335,7 @@ export const documents: readonly QuotingDocument[] = [
       const int4Model = kernelCase('Qwen2.5-Coder-7B', 'int4', 'model of');
       const int4Misses = derivedMisses.filter((row) => row.case.startsWith(int4Model));
       return [
+        `There a keystroke evaluates ${releaseTokens('commander').value} tokens, in commander's files and in minimatch's, where the other policy takes ${releaseTokens('commander').other} and ${releaseTokens('minimatch').other} (`,
         `for one key in ${inWords(Math.round(100 / asked('slow-0.5b')))}, and ${valueOf('typing', 'typing/slow-0.5b/wasted') === 0 ? 'nothing' : 'some'} it does is given up;`,
         `(for ${range([asked('context-16k/file=4k'), asked('context-16k/file=14k')])} % of the keys)`,
         `The bundled model is asked for ${percent(asked('bundled-8k'))} of them, and ${percent(valueOf('typing', 'typing/bundled-8k/answered'))} are answered.`,
@@ -353,6 +361,7 @@ export const documents: readonly QuotingDocument[] = [
       '30 characters further down, 30 in the second file, and 30 back in the first; a completion of 16 tokens',
       '256 lines before the cursor, 64 after it',
       'the random-weight one with 16 384 tokens',
+      'on the model with 16 384 tokens. Lines',
       'has files of 4 000 and of 14 000 tokens',
       'The keys in a rhythm come every 30 ms',
       'and a key every 150 ms',
