@@ -142,7 +142,7 @@ const floor = (): number => valueOf('decode-16384', floorShare) * tokenTime('int
 const releaseTokens = (name: string): { readonly value: number; readonly other: number } => {
   const place = `typing/releases/${name}/prefilled/p50`;
   const [value, other] = [valueOf('typing-releases', place), baselineOf('typing-releases', place)];
-  return { value, other: other.value };
+  return { value, other: Math.round(other.value) };
 };
 
 const missesOf = (run: string): readonly Row[] => runOf(run).rows.filter((row) => !reaches(row));
