@@ -29,8 +29,10 @@ export async function explain(tools: Tools, place: Place): Promise<void> {
     return false;
   });
   if (answer === undefined && shown === undefined) return;
-  const end =
-    answer === undefined ? `${latest}\n\n*${l10n.t('Stopped.')}*\n` : `${answer.text.trimEnd()}\n`;
+  const text = (answer?.text ?? latest).trimEnd();
+  const remark = answer === undefined ? l10n.t('Stopped.') : l10n.t('The model wrote nothing.');
+  const isComplete = answer !== undefined && text !== '';
+  const end = isComplete ? text : `${text}\n\n*${remark}*`.trimStart();
   await (shown ?? tools.pages.show(page, heading));
-  tools.pages.write(page, heading + end);
+  tools.pages.write(page, `${heading}${end}\n`);
 }

@@ -37,7 +37,7 @@ async function withCode(
     await action();
     const document = vscode.window.activeTextEditor?.document;
     if (document?.uri.scheme === scheme && document.uri.path !== '/Answer.md') return document;
-    assert(tries < 8, `no code in ${tries} answers, the last one: ${document?.getText() ?? ''}`);
+    assert(tries < 16, `no code in ${tries} answers, the last one: ${document?.getText() ?? ''}`);
   }
 }
 
@@ -54,7 +54,8 @@ describe('actions', () => {
     await openSource();
     await vscode.commands.executeCommand('sightline.explain');
     const page = await shown('sightline');
-    await until('an explanation', () => (page.getText().length > 40 ? true : undefined));
+    // A model this small writes nothing now and then, which is said.
+    await until('an explanation', () => (/\n\n\S/.test(page.getText()) ? true : undefined));
     assert.match(page.getText(), /^# Untitled-\d+, lines 1 to 3\n\n\S/);
   });
 
