@@ -5,15 +5,19 @@ import type { Tokenizer } from '../engine/tokenizer.ts';
 export const startOf = ({ bos, addBos }: Pick<ModelInfo, 'bos' | 'addBos'>): readonly number[] =>
   addBos && bos >= 0 ? [bos] : [];
 
+/** Models that were never shown the marker that they have, by `general.name`: behind it they answer nothing now and then. */
+const unusedMarkers: readonly RegExp[] = [/^sightline-tiny-code$/];
+
 /** What stands before the first of several files: the start, and the repository's name where the model has a marker for it. */
 export async function repositoryHead(
-  info: Pick<ModelInfo, 'bos' | 'addBos' | 'fim'>,
+  info: Pick<ModelInfo, 'bos' | 'addBos' | 'fim' | 'name'>,
   tokenizer: Tokenizer,
   name: string,
 ): Promise<readonly number[]> {
   const start = startOf(info);
   const { repository } = info.fim;
-  if (repository < 0 || name === '') return start;
+  const isUsed = repository >= 0 && !unusedMarkers.some((model) => model.test(info.name));
+  if (!isUsed || name === '') return start;
   return [...start, repository, ...(await tokenizer.tokenize(`${name}\n`))];
 }
 

@@ -181,7 +181,7 @@ function partsOf(
 ): Part[] {
   const now = new Map(wanted.map((part) => [part.uri, part]));
   const same: Part[] = [];
-  // Of another repository, or of another order of folders.
+  // Of a repository of another name.
   if (commonPrefix(tokens, Int32Array.from(head)) < head.length) return [];
   let start = head.length;
   for (const { textHash, tokens: count, ...part } of parts) {

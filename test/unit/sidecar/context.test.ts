@@ -223,6 +223,8 @@ describe('repositoryHead', () => {
     assert.deepEqual(await repositoryHead(info, model.tokenizer, ''), [7]);
     const unmarked = { ...info, fim: { ...info.fim, repository: -1 } };
     assert.deepEqual(await repositoryHead(unmarked, model.tokenizer, 'sightline'), [7]);
+    const untrained = { ...info, name: 'sightline-tiny-code' };
+    assert.deepEqual(await repositoryHead(untrained, model.tokenizer, 'sightline'), [7]);
   });
 });
 
