@@ -51,17 +51,11 @@ describe('actions', () => {
   afterEach(closeEditors);
 
   it('explain what is selected, on a page', async () => {
-    let text = '';
-    // A model this small writes nothing now and then, which is said.
-    for (let tries = 1; text.length <= 40 || text.includes('The model wrote nothing.'); tries++) {
-      assert(tries <= 16, `no explanation, the last one: ${text}`);
-      await openSource();
-      await vscode.commands.executeCommand('sightline.explain');
-      const page = await shown('sightline');
-      await until('an explanation', () => (/\n\n\S/.test(page.getText()) ? true : undefined));
-      text = page.getText();
-    }
-    assert.match(text, /^# Untitled-\d+, lines 1 to 3\n\n\S/);
+    await openSource();
+    await vscode.commands.executeCommand('sightline.explain');
+    const page = await shown('sightline');
+    await until('an explanation', () => (page.getText().length > 40 ? true : undefined));
+    assert.match(page.getText(), /^# Untitled-\d+, lines 1 to 3\n\n\S/);
   });
 
   it('refactor what is around the cursor, as a change that can be taken', async () => {
