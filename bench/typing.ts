@@ -3,6 +3,7 @@
  * like llama.vscode's (256 lines before the cursor, 64 after it, nothing else) sees the same keystrokes on an engine of its
  * own.
  */
+import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { markersOf, promptFrame } from '../sidecar/completion/fim.ts';
 import { fileHead } from '../sidecar/context/head.ts';
@@ -19,6 +20,7 @@ import { serveInProcess } from '../test/unit/support/inProcess.ts';
 import { withComplete } from '../test/unit/support/watched.ts';
 import { addonHere, loadEngine } from './engine.ts';
 import { progress, rowOf, runBenchmark, type Case, type Options, type Row } from './harness.ts';
+import { isKey, lastKeys, readRecording, type Recording } from './recording.ts';
 import { editsBetween, releases, type Release } from './releases.ts';
 import { quantile } from '../sidecar/evaluation/statistics.ts';
 
@@ -105,12 +107,13 @@ class RecordedEditor extends Editor {
     return this.#close();
   }
 
-  /** Resolves once a file is in the cache as a whole. */
+  /** Resolves once a file is in the cache as a whole, or around the cursor. */
   async settled(uri: string): Promise<void> {
     const isWhole = (): boolean => {
-      const files = this.client.stats.at(-1)?.inSight?.files ?? [];
-      const file = files.find((one) => one.uri === uri);
-      return file !== undefined && file.tokens === file.documentTokens;
+      const inSight = this.client.stats.at(-1)?.inSight;
+      const file = inSight?.files.find((one) => one.uri === uri);
+      if (file !== undefined) return file.tokens === file.documentTokens;
+      return inSight?.omittedBefore === 0 && inSight.omittedAfter === 0;
     };
     while (!isWhole()) await sleep(idleMs);
   }
@@ -266,6 +269,27 @@ async function asReleased(
     }
     if (editor.textOf(uri) !== after) throw new Error(`${name} did not become what was released`);
   }
+}
+
+/** Every key of it with a completion; what else was done is there at once. */
+async function asRecorded(
+  { editor, ...desk }: Desk,
+  name: string,
+  { before, steps, after }: Recording,
+): Promise<void> {
+  const uri = `file:///src/${name}`;
+  await desk.open(uri, before);
+  editor.go(uri, lineEndAt(before, 0));
+  await desk.settled(uri);
+  for (const step of steps) {
+    if (!isKey(step)) await sleep(keyMs);
+    for (const { offset, removed, inserted } of step) {
+      editor.go(uri, offset + removed.length);
+      if (isKey(step)) await desk.write(inserted);
+      else await editor.replace(removed.length, inserted);
+    }
+  }
+  if (editor.textOf(uri) !== after) throw new Error(`${name} did not become what was recorded`);
 }
 
 /** What a session makes the engine do, beside the other policy at the same moments. */
@@ -436,9 +460,23 @@ async function* slowRows(keys: number, threads: number): AsyncGenerator<Row> {
   }
 }
 
-async function* measure({ quick, threads, selects }: Options): AsyncGenerator<Row> {
+/** A recording's file, and how many of its last keys are replayed. */
+function recordedPlace({ recording: file, keys = '300' }: Options['own'], modelPath: string) {
+  if (file === undefined) return undefined;
+  const name = path.basename(file).replace(/\.json(\.gz)?$/, '');
+  const recording = lastKeys(readRecording(file), Number(keys));
+  const work = (desk: Desk): Promise<void> => asRecorded(desk, name, recording);
+  return { name: `recording/${name}`, modelPath, work, goesOn: false };
+}
+
+async function* measure({ quick, threads, selects, own }: Options): AsyncGenerator<Row> {
   const keys = quick ? 12 : 90;
   const long = modelFile(longContextModel);
+  const recorded = recordedPlace(own, long);
+  if (recorded !== undefined) {
+    yield* sessionRows(recorded, keys, threads);
+    return;
+  }
   const inFile = (name: string, modelPath: string, characters: number): Place => ({
     name,
     modelPath,
@@ -464,5 +502,6 @@ async function* measure({ quick, threads, selects }: Options): AsyncGenerator<Ro
 await runBenchmark({
   name: 'typing',
   model: () => `sightline-tiny-code, ${longContextModel.name}, ${benchmarkModel.name}`,
+  options: ['recording', 'keys'],
   measure,
 });

@@ -76,11 +76,12 @@ async function lint() {
     'clang-format': ['clang-format', ['--dry-run', '-Werror', ...sources]],
   };
   const failures = [];
-  for (const [name, [command, args]] of Object.entries(checks)) {
+  const check = async ([name, [command, args]]) => {
     const { code } = await attempt(command, args);
     console.log(`${code === 0 ? '✔' : '✖'} ${name}`);
     if (code !== 0) failures.push(name);
-  }
+  };
+  await Promise.all(Object.entries(checks).map(check));
   return result(Object.keys(checks).length - failures.length, failures);
 }
 

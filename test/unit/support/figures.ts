@@ -362,6 +362,7 @@ export const documents: readonly QuotingDocument[] = [
       '256 lines before the cursor, 64 after it',
       'the random-weight one with 16 384 tokens',
       'on the model with 16 384 tokens. Lines',
+      '300 where none is given',
       'has files of 4 000 and of 14 000 tokens',
       'The keys in a rhythm come every 30 ms',
       'and a key every 150 ms',
