@@ -27,12 +27,10 @@ export interface QuotingDocument {
   readonly tables: readonly DocumentTable[];
   /** Pieces of its sentences that quote figures of recorded runs. */
   readonly quotes: () => readonly string[];
-  /** Headings of the sections whose sentences have no other numbers than these quotes and the two below. */
+  /** Headings of the sections whose sentences have no other numbers than these quotes and those below. */
   readonly sections: readonly string[];
   /** Pieces with numbers that are no figures, such as how it was measured. */
   readonly setup: readonly string[];
-  /** Pieces with figures that no recorded run has. */
-  readonly unrecorded: readonly string[];
 }
 
 const times = (value: number, digits = 2): string => `${value.toFixed(digits)}x`;
@@ -41,6 +39,8 @@ const range = (values: readonly number[], digits = 0): string =>
   `${Math.min(...values).toFixed(digits)} to ${Math.max(...values).toFixed(digits)}`;
 const counts = ['none', 'one', 'two', 'three', 'four', 'five', 'six', 'seven', 'eight', 'nine'];
 const inWords = (count: number): string => counts[count] ?? count.toFixed(0);
+/** With a space between thousands. */
+const grouped = (value: number): string => value.toFixed(0).replace(/\B(?=(\d{3})+$)/g, ' ');
 const capitalised = (word: string): string => word.charAt(0).toUpperCase() + word.slice(1);
 
 // README, the table of ratios.
@@ -129,8 +129,6 @@ const asked = (place: string): number => valueOf('typing', `typing/${place}/aske
 const tokenTime = (tier: string): number => 1000 / valueOf('decode-16384', decode(16384)(tier));
 const againstFull = `${decode(16384)('int8')}/baseline=full`;
 const floorShare = `${decode(16384)('int8')}/share-of-floor`;
-/** Milliseconds that ggml's products with the weights take of it: no recorded run has them. */
-const weightTime = 17.6;
 /** Milliseconds in which memory could deliver the cache of 16 384 tokens. */
 const cacheFloor = (): number =>
   (1000 * valueOf('memory', 'memory/int8/head=64/tokens=16384')) /
@@ -270,6 +268,7 @@ export const documents: readonly QuotingDocument[] = [
         `quartiles lie ${range(speeds)} % apart, those of loading up to ${percent(Math.max(...spreadsBy('load', loading)))}, those of attention alone up to ${percent(Math.max(...alone))}`,
         `In a file of 14 000 tokens a keystroke evaluates ${valueOf('typing', typing)} tokens, where a window of ${window.name} takes ${window.value} (`,
         `by ${(-valueOf('completion', lossCase('needs-far', 'file/full less 1k'))).toFixed(2)} nats a token where it has a name from far above`,
+        `After a restart ${grouped(valueOf('restart', 'restart/0.5b/tokens'))} tokens of open files`,
         `within ${(Math.ceil(10 * valueOf('restart', restart)) / 10).toFixed(1)} s instead of ${baselineOf('restart', restart).value.toFixed(0)} (`,
         `Against llama.cpp's own \`q8_0\` cache int8 decodes ${ratioOf('decode-16384', stock).toFixed(1)} times as fast at 16 384 tokens.`,
       ];
@@ -280,8 +279,6 @@ export const documents: readonly QuotingDocument[] = [
       'than with 1 024 tokens of it',
       'on 32 768 tokens of real code in contexts of 8 192',
     ],
-    // The command prints it.
-    unrecorded: ['After a restart 5 752 tokens of open files'],
   },
   {
     path: 'docs/benchmarks.md',
@@ -318,10 +315,6 @@ export const documents: readonly QuotingDocument[] = [
         header: ['kind', 'tokens per second, with over without', 'drafted', 'accepted'],
         rows: () => draftKinds.map(draftRow),
       },
-      {
-        header: ['model, threads', '1 token', '2 tokens', '4 tokens', '8 tokens', '16 tokens'],
-        // An engine keeps the costs of its steps to itself: no benchmark records them.
-      },
       { header: ['file', 'command'] },
     ],
     quotes: () => {
@@ -337,6 +330,7 @@ export const documents: readonly QuotingDocument[] = [
       return [
         `There a keystroke evaluates ${releaseTokens('commander').value} tokens, in commander's files and in minimatch's, where the other policy takes ${releaseTokens('commander').other} and ${releaseTokens('minimatch').other} (`,
         `for one key in ${inWords(Math.round(100 / asked('slow-0.5b')))}, and ${valueOf('typing', 'typing/slow-0.5b/wasted') === 0 ? 'nothing' : 'some'} it does is given up;`,
+        `one thread, ${grouped(valueOf('restart', 'restart/0.5b/tokens'))} tokens`,
         `(for ${range([asked('context-16k/file=4k'), asked('context-16k/file=14k')])} % of the keys)`,
         `The bundled model is asked for ${percent(asked('bundled-8k'))} of them, and ${percent(valueOf('typing', 'typing/bundled-8k/answered'))} are answered.`,
         `it writes one hole in ${(100 / exact).toFixed(0)} exactly`,
@@ -344,13 +338,9 @@ export const documents: readonly QuotingDocument[] = [
         `${capitalised(inWords(measured.flatMap(missesOf).length))} of the figures asked for were not reached:`,
         `int8 against our own FP16 at 16 384 tokens: ${times(ratioOf('decode-16384', againstFull))} of the ${mustOf('decode-16384', againstFull)}x asked for.`,
         `Decoding with FP16 is itself ${times(ratioOf('decode-16384', decode(16384)('full')), 1)} of stock's`,
-        `of ${tokenTime('full').toFixed(1)} ms a token about ${weightTime} are`,
-        `so that ${mustOf('decode-16384', againstFull)}x would take int8 attention in ${(tokenTime('full') / mustOf('decode-16384', againstFull) - weightTime).toFixed(1)} ms, of which memory needs ${cacheFloor().toFixed(0)} and`,
-        `It takes ${(tokenTime('int8') - weightTime).toFixed(1)}; alone int8 attention is ${(attentionTime('full') / attentionTime('int8')).toFixed(1)} times as fast as FP16`,
+        `Alone int8 attention is ${(attentionTime('full') / attentionTime('int8')).toFixed(1)} times as fast as FP16`,
         `The share of the floor at 16 384 tokens: ${percent(100 * valueOf('decode-16384', floorShare))} of the ${percent(100 * mustOf('decode-16384', floorShare))} asked for`,
-        `Weights take ${weightTime} ms a token`,
-        `for the ${(floor() - cacheFloor()).toFixed(0)} ms in which memory could deliver them`,
-        `With attention at the speed of memory the share would be ${percent((100 * floor()) / (weightTime + cacheFloor()))}.`,
+        `Memory could deliver the weights in ${(floor() - cacheFloor()).toFixed(0)} ms a token and the cache in ${cacheFloor().toFixed(0)};`,
         `${capitalised(inWords(derivedMisses.length))} of those in \`kernels.json\``,
         `the bytes that int4 reads (${valueOf(derived, int4Read).toFixed(3)} of ${mustOf(derived, int4Read)}), int8 on an H100 (${times(ratioOf(derived, int8Miss))} of ${mustOf(derived, int8Miss)}x), and int4 on ${inWords(int4Misses.length)} of the GPUs (${int4Ratios(int4Misses)} of ${mustOf(derived, `${int4Model} H100`)}x).`,
       ];
@@ -379,17 +369,6 @@ export const documents: readonly QuotingDocument[] = [
       'go on behind 9 000 characters',
       'at a temperature of 1.5',
       'n in n + 3',
-    ],
-    unrecorded: [
-      'which takes 1.6 s for an answer',
-      'one thread, 5 752 tokens',
-      '158 more each in int8 and int4, 158 at a temperature of 0.8 and 105 with the weights as floats',
-      '2 of 79 (of a random-weight model, in 4 989 tokens)',
-      'over 317 such prompts the first one was in 58 % of cases behind an n-gram of two, 71 % behind four, 82 % behind six and seven, 90 % behind eight to fifteen and 98 % behind longer ones',
-      "(3 % of a token's time at 8 192 tokens)",
-      "the products with two digits at the processor's peak 3.1.",
-      "(51 % in a run in which the machine's neighbours were busier)",
-      ', 24 in such a run, ',
     ],
   },
   {
@@ -428,7 +407,6 @@ export const documents: readonly QuotingDocument[] = [
       'by blocks of 32 channels',
       'in contexts of 8 192 tokens;',
     ],
-    unrecorded: [],
   },
   {
     path: 'docs/performance.md',
@@ -450,6 +428,5 @@ export const documents: readonly QuotingDocument[] = [
       'Microseconds at 32 768 tokens',
       'there 4 bits are worth less than 3 times',
     ],
-    unrecorded: [],
   },
 ];
