@@ -45,8 +45,8 @@ export function corpusFiles(): CorpusFile[] {
   // By name, wherever the package lies: which holes are dug depends on the order.
   return files
     .sort((a, b) => (a.name < b.name ? -1 : 1))
-    .map(({ file }) => ({
-      name: file,
+    .map(({ name, file }) => ({
+      name: name.replaceAll('\\', '/'),
       text: fs.readFileSync(file, 'utf8').replaceAll('\r\n', '\n'),
     }));
 }

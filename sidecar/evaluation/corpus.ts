@@ -21,6 +21,9 @@ export interface Corpus {
   readonly sources: readonly string[];
 }
 
+/** The folder that was named, as an editor calls a workspace; empty for a file that was named itself. */
+export const repositoryOf = ({ name }: CorpusFile): string => /^[^/]+(?=\/)/.exec(name)?.[0] ?? '';
+
 /** Bytes of a file: longer ones are data or bundles more often than source. */
 const largest = 2 ** 20;
 

@@ -2,13 +2,14 @@
 import { basename } from 'node:path';
 import { complete, type Completion } from '../completion/complete.ts';
 import { settle } from '../context/settle.ts';
+import { repositoryHead } from '../context/head.ts';
 import { StableContext, type StablePrefix } from '../context/stable.ts';
 import type { LoadedModel } from '../engine/engine.ts';
 import type { Failure } from '../engine/failure.ts';
 import type { Result } from '../result.ts';
 import { indentationOf } from '../syntax/lines.ts';
 import type { Grammars } from '../syntax/parser.ts';
-import type { CorpusFile } from './corpus.ts';
+import { repositoryOf, type CorpusFile } from './corpus.ts';
 import { shuffled } from './random.ts';
 
 export type HoleKind = 'line' | 'block' | 'function';
@@ -62,7 +63,10 @@ export async function putInSight(
 ): Promise<StablePrefix> {
   const room = Math.max(0, model.native.info.contextTokens - liveTokens - maxTokens - 64);
   const context = new StableContext(model, room);
-  if (files.length === 0) return context.prefix;
+  const [first] = files;
+  if (first === undefined) return context.prefix;
+  const repository = repositoryOf(first);
+  context.setHead(await repositoryHead(model.native.info, model.tokenizer, repository));
   const settled = await Promise.all(
     files.map(({ name, text }) => {
       const document = { uri: name, name: basename(name), text };

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { describe, it } from 'node:test';
 import { z } from 'zod';
-import { documents } from './support/figures.ts';
+import { documents, limits } from './support/figures.ts';
 import { rowText, sectionsOf } from './support/markdown.ts';
 import { recordedRuns, reports } from './support/results.ts';
 
@@ -59,6 +59,26 @@ for (const { path, tables, quotes, ...document } of documents) {
     });
   });
 }
+
+describe('the other documents', () => {
+  const units =
+    /\b\d[\d.,]*(?: ?%| ?x\b| (?:[mµu]?s|seconds|nats|times|[KMG]i?B|tokens\/s|GB\/s)\b)/;
+
+  for (const name of readdirSync(new URL('../../docs', import.meta.url))) {
+    const path = `docs/${name}`;
+    if (!name.endsWith('.md') || documents.some((document) => document.path === path)) continue;
+    it(`have no figures: ${path}`, () => {
+      const text = read(path).replace(/\s+/g, ' ');
+      const pieces = limits[path] ?? [];
+      assert.deepEqual(
+        pieces.filter((piece) => !text.includes(piece)),
+        [],
+      );
+      const rest = pieces.reduce((left, piece) => left.replaceAll(piece, ' '), text);
+      assert.doesNotMatch(rest, units, `${path}: is this a figure? Then a run is to record it.`);
+    });
+  }
+});
 
 describe('docs/results', () => {
   const { scripts } = z

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { writingFailed } from '../../../sidecar/cli/files.ts';
 import { writeWhole } from '../../../sidecar/wholeFile.ts';
-import { readCorpus } from '../../../sidecar/evaluation/corpus.ts';
+import { readCorpus, repositoryOf } from '../../../sidecar/evaluation/corpus.ts';
 import { groupsOf } from '../../../sidecar/evaluation/needles.ts';
 import { htmlReport } from '../../../sidecar/evaluation/report/html.ts';
 import { parseReport, reportOf, type About } from '../../../sidecar/evaluation/report/report.ts';
@@ -137,10 +137,14 @@ describe('readCorpus', () => {
       new Map([...texts].sort()),
     );
     assert.deepEqual(corpus.value.sources, ['ours@1.2.3 (MIT)']);
+    assert.deepEqual(corpus.value.files.map(repositoryOf), ['corpus', 'corpus']);
     // A file that is named is taken whatever its name.
     const one = await readCorpus([join(root, 'src/data.json')]);
     assert.ok(one.ok);
-    assert.equal(one.value.files[0]?.name, 'data.json');
+    assert.deepEqual(
+      one.value.files.map((file) => [file.name, repositoryOf(file)]),
+      [['data.json', '']],
+    );
     assert.notEqual(one.value.sha256, corpus.value.sha256);
   });
 

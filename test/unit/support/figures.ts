@@ -430,3 +430,36 @@ export const documents: readonly QuotingDocument[] = [
     ],
   },
 ];
+
+/** What other documents say in units of measurement: settings, limits, and an example that prints what it found. */
+export const limits: Readonly<Record<string, readonly string[]>> = {
+  'docs/architecture.md': [
+    'for 0.1 seconds or one round of steps',
+    'less than 1.1 times',
+    'up to 512 KiB',
+    'at most 2 GiB',
+    'gives up after 250 ms',
+    'ends within 20 ms and a decode step',
+    'at most 300 ms',
+    'after a pause of 0.3 seconds',
+  ],
+  'docs/backend.md': ['in 2.20 MiB', 'as FP16 3.40 MiB', 'a KV buffer of (almost) 0 MiB'],
+  'docs/cli.md': [
+    '(mean, median, 99.9 %)',
+    'those of 95 % confidence',
+    '`12GB` is 12 GiB',
+    '(256 MiB to 4 GiB)',
+    '(8 to 256 MiB)',
+  ],
+  'docs/cuda.md': ['from 8 to 256 MiB'],
+  'docs/profiling.md': ['rows below 0.5 % are one line'],
+  'docs/protocol.md': [
+    'within 20 ms and one decode step',
+    '0 to 1048576 MiB',
+    'than 512 KiB',
+    'about 80 MB',
+    'after 0.7 seconds',
+    'what 99 % of the positions are below',
+  ],
+  'docs/serve.md': ['a comment every 15 seconds', 'larger than 16 MiB'],
+};
