@@ -330,7 +330,7 @@ export const documents: readonly QuotingDocument[] = [
       return [
         `There a keystroke evaluates ${releaseTokens('commander').value} tokens, in commander's files and in minimatch's, where the other policy takes ${releaseTokens('commander').other} and ${releaseTokens('minimatch').other} (`,
         `for one key in ${inWords(Math.round(100 / asked('slow-0.5b')))}, and ${valueOf('typing', 'typing/slow-0.5b/wasted') === 0 ? 'nothing' : 'some'} it does is given up;`,
-        `one thread, ${grouped(valueOf('restart', 'restart/0.5b/tokens'))} tokens`,
+        `one thread, ${grouped(valueOf('restart', 'restart/bundled-8k/tokens'))} and ${grouped(valueOf('restart', 'restart/0.5b/tokens'))} tokens`,
         `(for ${range([asked('context-16k/file=4k'), asked('context-16k/file=14k')])} % of the keys)`,
         `The bundled model is asked for ${percent(asked('bundled-8k'))} of them, and ${percent(valueOf('typing', 'typing/bundled-8k/answered'))} are answered.`,
         `it writes one hole in ${(100 / exact).toFixed(0)} exactly`,
