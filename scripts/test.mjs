@@ -183,7 +183,7 @@ const stages = [
     name: 'integration',
     tools: buildTools,
     setUp: () => buildOnce().then(installNodeLlamaCpp),
-    run: () => nodeTests('integration'),
+    run: () => nodeTests('integration', onAllCores),
   },
   {
     name: 'quality',
