@@ -1,5 +1,6 @@
 /** What nvcc makes of the CUDA kernels for every architecture: proofs that need no GPU. */
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import {
@@ -11,6 +12,7 @@ import {
   ptxasReportOf,
 } from '../../scripts/cuda.mjs';
 import { instructionsOf } from '../fixtures/cubin.ts';
+import { sectionsOf } from '../unit/support/markdown.ts';
 
 /** The most registers a thread may take, so that as many thread blocks as meant share a processor. */
 const registerBounds: Readonly<Record<string, number>> = {
@@ -52,7 +54,40 @@ function resourcesIn(text: string): ReadonlyMap<string, Resources> {
   );
 }
 
-const skip = findNvcc() === undefined && 'there is no nvcc here: install the CUDA toolkit';
+const documented = sectionsOf(
+  readFileSync(new URL('../../docs/cuda.md', import.meta.url), 'utf8'),
+).find(({ title }) => title === 'Registers');
+
+/** As the document has it, of one release of ptxas. */
+function documentedRegisters(kernel: string, architecture: number): string | undefined {
+  const [table] = documented?.tables ?? [];
+  const column = table?.header.findIndex((cell) => cell.split(', ').includes(`sm_${architecture}`));
+  return table?.rows.find(([name]) => name === `\`${kernel}\``)?.[column ?? -1];
+}
+
+const nvcc = findNvcc();
+const skip = nvcc === undefined && 'there is no nvcc here: install the CUDA toolkit';
+
+test('the registers that docs/cuda.md lists are those of ptxas', { skip }, async (t) => {
+  const [release] = /(?<=ptxas )[\d.]+/.exec(documented?.paragraphs[0] ?? '') ?? [];
+  assert.ok(release !== undefined && nvcc !== undefined);
+  const here = execFileSync(nvcc, ['--version'], { encoding: 'utf8' });
+  if (!here.includes(`release ${release},`)) {
+    t.skip(`nvcc here is another release than the ${release} of the document`);
+    return;
+  }
+  await buildKernels();
+  for (const architecture of architectures)
+    for (const source of kernelSources)
+      for (const [name, { registers }] of resourcesIn(
+        readFileSync(ptxasReportOf(source, architecture), 'utf8'),
+      ))
+        assert.equal(
+          documentedRegisters(name, architecture),
+          String(registers),
+          `${name}, sm_${architecture}`,
+        );
+});
 
 for (const architecture of architectures) {
   void test(
