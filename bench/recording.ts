@@ -6,7 +6,7 @@
 import fs from 'node:fs';
 import zlib from 'node:zlib';
 import { z } from 'zod';
-import type { Edit } from './releases.ts';
+import { edited, type Edit } from './releases.ts';
 
 const count = z.int().nonnegative();
 const format = z.object({
@@ -33,7 +33,7 @@ export function readRecording(file: string): Recording {
       const offset = unitsOf(now, position);
       const end = offset + unitsOf(now.slice(offset), removed);
       const edit = { offset, removed: now.slice(offset, end), inserted };
-      now = now.slice(0, offset) + inserted + now.slice(end);
+      now = edited(now, edit);
       return edit;
     }),
   );
@@ -63,13 +63,6 @@ export function lastKeys({ before, steps, after }: Recording, keys: number): Rec
     first--;
     if (isKey(steps[first] ?? [])) left--;
   }
-  const start = steps
-    .slice(0, first)
-    .flat()
-    .reduce(
-      (text, { offset, removed, inserted }) =>
-        text.slice(0, offset) + inserted + text.slice(offset + removed.length),
-      before,
-    );
+  const start = steps.slice(0, first).flat().reduce(edited, before);
   return { before: start, steps: steps.slice(first), after };
 }

@@ -11,6 +11,9 @@ export interface Edit {
   readonly inserted: string;
 }
 
+export const edited = (text: string, { offset, removed, inserted }: Edit): string =>
+  text.slice(0, offset) + inserted + text.slice(offset + removed.length);
+
 export interface Release {
   readonly name: string;
   /** From the older to the newer one. */

@@ -331,6 +331,7 @@ async function* sessionRows(place: Place, keys: number, threads: number): AsyncG
       },
     });
 
+    if (editor.asked.length === 0) throw new Error(`${place.name}: no key asked for a completion`);
     const caseOf = (what: string): string => `typing/${place.name}/${what}`;
     const figures = (all: readonly Asked[], of: (one: Asked) => number): number[] => all.map(of);
     const theirs = (of: (one: Asked) => number, share?: number) => {
@@ -463,6 +464,7 @@ async function* slowRows(keys: number, threads: number): AsyncGenerator<Row> {
 /** A recording's file, and how many of its last keys are replayed. */
 function recordedPlace({ recording: file, keys = '300' }: Options['own'], modelPath: string) {
   if (file === undefined) return undefined;
+  if (!/^[1-9]\d*$/.test(keys)) throw new Error('--keys takes a count');
   const name = path.basename(file).replace(/\.json(\.gz)?$/, '');
   const recording = lastKeys(readRecording(file), Number(keys));
   const work = (desk: Desk): Promise<void> => asRecorded(desk, name, recording);

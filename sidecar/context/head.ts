@@ -6,7 +6,7 @@ export const startOf = ({ bos, addBos }: Pick<ModelInfo, 'bos' | 'addBos'>): rea
   addBos && bos >= 0 ? [bos] : [];
 
 /** Models that were never shown the marker that they have, by `general.name`: behind it they answer nothing now and then. */
-const unusedMarkers: readonly RegExp[] = [/^sightline-tiny-code$/];
+const unusedMarkers: ReadonlySet<string> = new Set(['sightline-tiny-code']);
 
 /** What stands before the first of several files: the start, and the repository's name where the model has a marker for it. */
 export async function repositoryHead(
@@ -16,7 +16,7 @@ export async function repositoryHead(
 ): Promise<readonly number[]> {
   const start = startOf(info);
   const { repository } = info.fim;
-  const isUsed = repository >= 0 && !unusedMarkers.some((model) => model.test(info.name));
+  const isUsed = repository >= 0 && !unusedMarkers.has(info.name);
   if (!isUsed || name === '') return start;
   return [...start, repository, ...(await tokenizer.tokenize(`${name}\n`))];
 }

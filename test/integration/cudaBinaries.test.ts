@@ -54,6 +54,9 @@ function resourcesIn(text: string): ReadonlyMap<string, Resources> {
   );
 }
 
+const resourcesOf = (source: string, architecture: number): ReadonlyMap<string, Resources> =>
+  resourcesIn(readFileSync(ptxasReportOf(source, architecture), 'utf8'));
+
 const documented = sectionsOf(
   readFileSync(new URL('../../docs/cuda.md', import.meta.url), 'utf8'),
 ).find(({ title }) => title === 'Registers');
@@ -79,9 +82,7 @@ test('the registers that docs/cuda.md lists are those of ptxas', { skip }, async
   await buildKernels();
   for (const architecture of architectures)
     for (const source of kernelSources)
-      for (const [name, { registers }] of resourcesIn(
-        readFileSync(ptxasReportOf(source, architecture), 'utf8'),
-      ))
+      for (const [name, { registers }] of resourcesOf(source, architecture))
         assert.equal(
           documentedRegisters(name, architecture),
           String(registers),
@@ -97,7 +98,7 @@ for (const architecture of architectures) {
       await buildKernels();
       const found = new Set<string>();
       for (const source of kernelSources) {
-        const resources = resourcesIn(readFileSync(ptxasReportOf(source, architecture), 'utf8'));
+        const resources = resourcesOf(source, architecture);
         for (const [name, counts] of instructionsOf(cubinOf(source, architecture))) {
           found.add(name);
           const used = resources.get(name);

@@ -42,13 +42,13 @@ for (const { path, tables, quotes, ...document } of documents) {
     });
 
     it('has no numbers of unknown origin in the sentences of sections with figures', () => {
-      const others = document.setup;
-      for (const other of others) assert.ok(text.includes(other), `${path} has no "${other}"`);
+      const { setup } = document;
+      for (const piece of setup) assert.ok(text.includes(piece), `${path} has no "${piece}"`);
       for (const title of document.sections) {
         const section = sections.find((candidate) => candidate.title === title);
         assert.ok(section, `${path} has no section "${title}"`);
         for (const paragraph of section.paragraphs) {
-          const rest = [...quotes(), ...others].reduce(
+          const rest = [...quotes(), ...setup].reduce(
             (left, piece) => left.replaceAll(piece, ' '),
             paragraph,
           );

@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { editsBetween, releases, type Edit } from '../../../bench/releases.ts';
+import { edited, editsBetween, releases, type Edit } from '../../../bench/releases.ts';
 
 const made = (before: string, edits: readonly Edit[]): string =>
-  edits.reduce((text, { offset, removed, inserted }) => {
+  edits.reduce((text, edit) => {
+    const { offset, removed } = edit;
     assert.equal(text.slice(offset, offset + removed.length), removed);
-    return text.slice(0, offset) + inserted + text.slice(offset + removed.length);
+    return edited(text, edit);
   }, before);
 
 describe('editsBetween', () => {
