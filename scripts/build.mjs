@@ -91,7 +91,6 @@ export async function buildNativeFor(target) {
     const given = Object.entries(settings).map(([name, value]) => `-D${name}=${value}`);
     const node = `-DCMAKE_JS_INC=${at('node_modules/node-api-headers/include')}`;
     const options = ['-G', 'Ninja', '-DCMAKE_BUILD_TYPE=Release', node, ...given];
-    await rm(folder, { recursive: true, force: true });
     await run('cmake', ['-S', at('native'), '-B', folder, ...options], { env });
     await run('cmake', ['--build', folder], { env });
     for (const [index, name] of names.entries()) {

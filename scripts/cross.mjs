@@ -64,8 +64,7 @@ const systems = {
     settings: {
       CMAKE_SYSTEM_NAME: 'Darwin',
       CMAKE_SYSTEM_PROCESSOR: 'arm64',
-      // macOS 14, as llama.cpp's libraries. CMake wants the kernel's number of it, and gives no rpath without.
-      CMAKE_SYSTEM_VERSION: '23',
+      // macOS 14, as llama.cpp's libraries.
       ZIG_TARGET: 'aarch64-macos.14.0',
     },
   },

@@ -8,7 +8,7 @@ const ofSystem = {
   linux:
     /^(lib(c|m|dl|pthread|rt|gcc_s|gomp)\.so\.\d+|libstdc\+\+\.so\.6|ld-linux-[\w-]+\.so\.\d)$/,
   darwin: /^\/(usr\/lib|System\/Library\/Frameworks)\//,
-  win32: /^(KERNEL32|ADVAPI32|MSVCP140|VCRUNTIME140(_1)?|VCOMP140|api-ms-win-crt-[\w-]+)\.dll$/i,
+  win32: /^(KERNEL32|ADVAPI32|SHELL32|WS2_32|MSVCP140|VCRUNTIME140(_1)?|VCOMP140|api-ms-win-crt-[\w-]+)\.dll$/i,
 };
 
 const ownFolder = { linux: '$ORIGIN', darwin: '@loader_path' };
