@@ -42,7 +42,7 @@ function readElf(bytes) {
     system: 'linux',
     machine: machines[bytes.readUInt16LE(18)],
     needs: named(1),
-    searches: [...named(15), ...named(29)],
+    searches: [...named(15), ...named(29)].flatMap((paths) => paths.split(':')),
     exports: exported,
   };
 }
