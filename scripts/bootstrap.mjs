@@ -52,8 +52,6 @@ const source = {
     'bltIipuWmc123H7tMIgDGKSsSrhmhlQYeVUC48XTjVW7XGJJiJJyCdlTMzQ/LiWoPkGDpcL4FviDpgw7qfTiDw==',
 };
 
-const headersFolder = at('build/llama.cpp/headers');
-
 /** This platform, by Node's and VS Code's names for it. */
 export const hostTarget = `${process.platform}-${process.arch}`;
 
@@ -128,15 +126,27 @@ async function installPackages() {
   );
 }
 
-async function verify(archive) {
-  const actual = createHash('sha512')
-    .update(await readFile(archive))
-    .digest('base64');
-  if (actual === source.sha512) return;
+/**
+ * A package of npm's registry, checked against its hash, which no lock file has.
+ * @param {{ name: string, version: string, sha512: string }} wanted
+ * @returns {Promise<string>} the path of its archive in `folder`
+ */
+export async function fetchPackage({ name, version, sha512 }, folder) {
+  await mkdir(folder, { recursive: true });
+  const archive = path.join(folder, `${name.replace('@', '').replace('/', '-')}-${version}.tgz`);
+  if (!existsSync(archive)) {
+    const spec = `${name}@${version}`;
+    await npm(['pack', spec, '--prefer-offline', '--silent', '--pack-destination', folder], {
+      cwd: folder,
+    });
+  }
+  const hash = createHash('sha512');
+  const actual = hash.update(await readFile(archive)).digest('base64');
+  if (actual === sha512) return archive;
   await rm(archive);
   throw new Failure(
-    `${source.name}@${source.version} from the npm registry is not the file that was pinned:\n` +
-      `  expected sha512-${source.sha512}\n  received sha512-${actual}\nNothing of it was used.`,
+    `${name}@${version} from the npm registry is not the file that was pinned:\n` +
+      `  expected sha512-${sha512}\n  received sha512-${actual}\nNothing of it was used.`,
   );
 }
 
@@ -155,25 +165,16 @@ async function releaseOfLibraries() {
   return JSON.parse(metadata).buildOptions.llamaCpp.release;
 }
 
-async function fetchHeaders() {
-  const release = await releaseOfLibraries();
-  const folder = at('build/llama.cpp');
+/** The headers of a release of llama.cpp, and its name in a file RELEASE, into `folder`. */
+export async function fetchHeaders(folder, from, release) {
+  const headersFolder = path.join(folder, 'headers');
   const releaseFile = path.join(folder, 'RELEASE');
   await once(
-    'llama.cpp',
-    { text: [JSON.stringify(source), release], outputs: [headersFolder, releaseFile] },
+    path.basename(folder),
+    { text: [JSON.stringify(from), release], outputs: [headersFolder, releaseFile] },
     async () => {
       heading(`headers of llama.cpp ${release}`);
-      await mkdir(folder, { recursive: true });
-      const archive = path.join(folder, `${source.name}-${source.version}.tgz`);
-      if (!existsSync(archive)) {
-        const spec = `${source.name}@${source.version}`;
-        await npm(['pack', spec, '--prefer-offline', '--silent', '--pack-destination', folder], {
-          cwd: folder,
-        });
-      }
-      await verify(archive);
-
+      const archive = await fetchPackage(from, folder);
       const work = path.join(folder, 'work');
       await rm(work, { recursive: true, force: true });
       await mkdir(path.join(work, 'headers'), { recursive: true });
@@ -213,7 +214,7 @@ export async function bootstrap() {
   requireNode();
   await requireTools(buildTools);
   await installPackages();
-  await fetchHeaders();
+  await fetchHeaders(at('build/llama.cpp'), source, await releaseOfLibraries());
 }
 
 if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) await main(bootstrap);

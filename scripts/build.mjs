@@ -7,6 +7,7 @@ import { copyFile, mkdir, readdir, rm, symlink } from 'node:fs/promises';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { bootstrap, hostTarget, librariesFolder, requireTools } from './bootstrap.mjs';
+import * as byZig from './cross.mjs';
 import { buildKernels } from './cuda.mjs';
 import { at, Failure, heading, main, node, run } from './lib/shell.mjs';
 import { once } from './lib/stamp.mjs';
@@ -14,10 +15,9 @@ import { once } from './lib/stamp.mjs';
 const nativeOutput = at('dist/native');
 const addon = path.join(nativeOutput, 'sightline.node');
 /** ggml looks for `.so` on macOS too. */
-const backend = path.join(
-  nativeOutput,
-  process.platform === 'win32' ? 'ggml-sightline.dll' : 'libggml-sightline.so',
-);
+const backendName = (target) =>
+  target.startsWith('win32') ? 'ggml-sightline.dll' : 'libggml-sightline.so';
+const backend = path.join(nativeOutput, backendName(hostTarget));
 
 const nativeInputs = (kernels) => ({
   files: [at('native'), at('scripts/build.mjs'), at('build/llama.cpp/RELEASE')],
@@ -49,14 +49,25 @@ const aarch64 = {
   CMAKE_CROSSCOMPILING_EMULATOR: 'qemu-aarch64;-L;/usr/aarch64-linux-gnu',
 };
 
-/** Platforms whose native part can be built on another one, with what CMake is to be told. */
-const crossBuilds = {
-  'linux-arm64': {
-    from: 'linux-x64',
-    tools: ['aarch64-linux-gnu-g++', 'qemu-aarch64'],
-    settings: aarch64,
-  },
-};
+/** Where the others are built: on the one system that Debian's compiler and Zig are set up for. */
+const crossHost = 'linux-x64';
+
+/** The platforms that a vsix can be made for here. */
+export const targetsHere = [
+  hostTarget,
+  ...(hostTarget === crossHost ? ['linux-arm64', 'win32-x64', 'darwin-arm64'] : []),
+];
+
+/** What CMake is to be told, with llama.cpp's libraries beside the output. */
+async function prepareFor(target, output) {
+  if (byZig.isKnown(target)) {
+    await copyLibraries(target, output, await byZig.fetchLibraries(target));
+    return byZig.prepare(target);
+  }
+  await requireTools(['aarch64-linux-gnu-g++', 'qemu-aarch64']);
+  await copyLibraries(target, output);
+  return { settings: { ...aarch64, SIGHTLINE_LLAMA_LIBRARIES: output }, env: {} };
+}
 
 /**
  * The native part for a platform: this one's, which `build` has made, or that of one that can be built for here. Without
@@ -64,28 +75,28 @@ const crossBuilds = {
  */
 export async function buildNativeFor(target) {
   if (target === hostTarget) return nativeOutput;
-  const cross = crossBuilds[target];
-  if (cross?.from !== hostTarget) {
+  if (!targetsHere.includes(target)) {
     throw new Failure(
-      `The package for ${target} cannot be built on ${hostTarget}. Run this on ${target}, or on a CI machine that is one.`,
+      `The package for ${target} cannot be built on ${hostTarget}. Run this on ${target} or ${crossHost}, or on a CI machine that is one.`,
     );
   }
-  await requireTools(cross.tools);
   const output = at('build/targets', target);
-  await copyLibraries(target, output);
-  const names = ['sightline.node', 'libggml-sightline.so'];
+  const { settings, env } = await prepareFor(target, output);
+  const names = ['sightline.node', backendName(target)];
   const outputs = names.map((name) => path.join(output, name));
-  const inputs = { files: nativeInputs().files, text: [JSON.stringify(cross.settings)] };
-  await once(`addon-${target}`, { ...inputs, outputs }, async () => {
+  const files = [...nativeInputs().files, at('scripts/cross.mjs')];
+  await once(`addon-${target}`, { files, text: [JSON.stringify(settings)], outputs }, async () => {
     heading(`native addon for ${target}`);
-    const cmakeJs = at('node_modules/cmake-js/bin/cmake-js');
     const folder = at(`build/native-${target}`);
-    const settings = { ...cross.settings, SIGHTLINE_LLAMA_LIBRARIES: output };
-    const given = Object.entries(settings).map(([name, value]) => `--CD${name}=${value}`);
-    const options = ['--directory', at('native'), '--out', folder, ...given, '--config', 'Release'];
-    for (const command of ['configure', 'compile']) await node([cmakeJs, command, ...options]);
-    for (const [index, name] of names.entries())
-      await replace(path.join(folder, 'Release', name), outputs[index]);
+    const given = Object.entries(settings).map(([name, value]) => `-D${name}=${value}`);
+    const node = `-DCMAKE_JS_INC=${at('node_modules/node-api-headers/include')}`;
+    const options = ['-G', 'Ninja', '-DCMAKE_BUILD_TYPE=Release', node, ...given];
+    await run('cmake', ['-S', at('native'), '-B', folder, ...options], { env });
+    await run('cmake', ['--build', folder], { env });
+    for (const [index, name] of names.entries()) {
+      const from = index === 0 ? 'addon' : 'backend';
+      await replace(path.join(folder, from, name), outputs[index]);
+    }
   });
   return output;
 }
@@ -122,9 +133,12 @@ async function replace(from, to) {
   await copyFile(from, to);
 }
 
-async function copyLibraries(target = hostTarget, to = nativeOutput) {
-  const from = librariesFolder(target);
-  const names = (await readdir(from)).filter((name) => /\.(so|dylib|dll|lib|metallib)$/.test(name));
+async function copyLibraries(
+  target = hostTarget,
+  to = nativeOutput,
+  from = librariesFolder(target),
+) {
+  const names = (await readdir(from)).filter((name) => /\.(so|dylib|dll|metallib)$/.test(name));
   if (names.length === 0) throw new Failure(`No libraries of llama.cpp in ${from}.`);
   const sources = names.map((name) => path.join(from, name));
   const outputs = names.map((name) => path.join(to, name));

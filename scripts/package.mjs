@@ -4,7 +4,8 @@ import path from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { hostTarget } from './bootstrap.mjs';
 import { build, buildNativeFor } from './build.mjs';
-import { at, heading, main, node } from './lib/shell.mjs';
+import { faultsOf } from './lib/native-files.mjs';
+import { at, Failure, heading, main, node } from './lib/shell.mjs';
 import { once } from './lib/stamp.mjs';
 
 export const vsixOf = (target = hostTarget) => at('build', `sightline-${target}.vsix`);
@@ -24,6 +25,8 @@ const contents = [
 export async function packageExtension(target = hostTarget) {
   await build();
   const native = await buildNativeFor(target);
+  const faults = await faultsOf(native, target);
+  if (faults.length > 0) throw new Failure(`The native part for ${target}:\n${faults.join('\n')}`);
   const vsix = vsixOf(target);
   const files = [...contents, 'dist', 'scripts/package.mjs'].map((name) => at(name));
   const inputs = { files: [...files, native], text: [target], outputs: [vsix] };

@@ -61,8 +61,8 @@ Result<Done> Model::use(int32_t sequence, std::span<const llama_token> prompt) {
   // All but the last token at most: its logits are where generation begins.
   std::shared_ptr<cache::Sequence> fork =
       best->fork(static_cast<int32_t>(std::min(most, prompt.size() - 1)));
-  const auto length = static_cast<size_t>(fork->length());
-  if (length <= own) return use(sequence);
+  const int32_t length = fork->length();
+  if (static_cast<size_t>(length) <= own) return use(sequence);
   std::erase_if(parked_, [&](const Parked& parked) { return parked.sequence == sequence; });
   return enter({sequence, false, std::move(fork), {prompt.begin(), prompt.begin() + length}});
 }
