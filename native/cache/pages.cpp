@@ -27,14 +27,18 @@ std::byte* take_pages(size_t bytes) {
 
 void give_pages(std::byte* pages, size_t) { VirtualFree(pages, 0, MEM_RELEASE); }
 
+std::byte* reserve_addresses(size_t bytes) {
+  return static_cast<std::byte*>(VirtualAlloc(nullptr, bytes, MEM_RESERVE, PAGE_NOACCESS));
+}
+
 #else
 
 size_t page_size() { return static_cast<size_t>(sysconf(_SC_PAGESIZE)); }
 
 namespace {
 
-std::byte* map(size_t bytes) {
-  void* pages = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+std::byte* map(size_t bytes, int protection = PROT_READ | PROT_WRITE) {
+  void* pages = mmap(nullptr, bytes, protection, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   return pages == MAP_FAILED ? nullptr : static_cast<std::byte*>(pages);
 }
 
@@ -57,6 +61,8 @@ std::byte* take_pages(size_t bytes) {
 }
 
 void give_pages(std::byte* pages, size_t bytes) { munmap(pages, bytes); }
+
+std::byte* reserve_addresses(size_t bytes) { return map(bytes, PROT_NONE); }
 
 #endif
 

@@ -16,4 +16,8 @@ inline constexpr size_t kHugePageBytes = size_t{2} << 20;
 [[nodiscard]] std::byte* take_pages(size_t bytes);
 void give_pages(std::byte* pages, size_t bytes);
 
+/// Addresses that no memory is behind: nothing may be read or written there. `bytes` as above; null
+/// when there are not so many left. Given back as pages are.
+[[nodiscard]] std::byte* reserve_addresses(size_t bytes);
+
 }  // namespace sightline::cache

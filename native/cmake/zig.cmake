@@ -8,6 +8,8 @@ if(CMAKE_SYSTEM_PROCESSOR STREQUAL "x86_64")
   # Zig turns off by name what its baseline has not. Without this no function can have AVX-512.
   list(APPEND CMAKE_CXX_COMPILER -mcpu=x86_64+evex512)
 endif()
+# Without symbols: those of macOS name the folder that this was compiled in.
+set(CMAKE_SHARED_LINKER_FLAGS_INIT "-s")
 set(CMAKE_AR "${ZIG}/ar")
 set(CMAKE_RANLIB "${ZIG}/ranlib")
 

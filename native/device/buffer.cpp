@@ -1,9 +1,10 @@
-// The device's buffers: the inner device's memory, but (almost) nothing for owned cache tensors.
+// The device's buffers: the inner device's memory, but addresses alone for owned cache tensors.
 
 #include <algorithm>
 #include <cstring>
 
 #include "attention/format/format.h"
+#include "cache/pages.h"
 #include "device/implementation.h"
 #include "ggml-impl.h"
 
@@ -12,12 +13,16 @@ namespace {
 
 using Implementation = Device::Implementation;
 
-// llama.cpp asks for some bytes per cache tensor; their contents are never touched.
-constexpr size_t kStandInBytes = 64;
+struct GivePages {
+  size_t bytes;
+  void operator()(std::byte* pages) const { cache::give_pages(pages, bytes); }
+};
+using Addresses = std::unique_ptr<std::byte, GivePages>;
 
 struct Buffer {
   Place& place;
-  ggml_backend_buffer_t inner;
+  ggml_backend_buffer_t inner;         // null: all of its tensors are caches of ours
+  Addresses addresses;                 // what ggml has for those then
   bool is_here;                        // whether its data can be read where it is
   std::unique_ptr<CacheBuffer> cache;  // null: none of its tensors is a cache of ours
 };
@@ -29,17 +34,28 @@ CacheBuffer* cache_of(ggml_backend_buffer_t buffer, const ggml_tensor* tensor) {
   return cache != nullptr && cache->holds(tensor) ? cache : nullptr;
 }
 
+/// The place's part of the context that this thread makes; null: it makes none, or has that.
+Asked* asked_of(Place& place) {
+  const auto made = place.device.new_contexts.find(std::this_thread::get_id());
+  if (made == place.device.new_contexts.end()) return nullptr;
+  const auto asked = made->second.without_cache.find(&place);
+  return asked != made->second.without_cache.end() ? &asked->second : nullptr;
+}
+
 /// Whether a tensor about to get memory of `type` is in a cache of ours: the first that a context
 /// makes. llama.cpp initialises a context's backend and then allocates its caches on one thread,
 /// the cache of the whole context before that of a sliding window.
-bool takes(const Place& place, ggml_backend_buffer_type_t type, const ggml_tensor* tensor) {
+bool takes(Place& place, ggml_backend_buffer_type_t type, const ggml_tensor* tensor) {
   const Implementation& device = place.device;
   if (device.options.capacity == 0 || !plain_cache(tensor)) return false;
   if (device.options.capacity != kAnyCapacity && tensor->ne[1] != device.options.capacity)
     return false;
   if (type == &place.cache_type) return true;
-  const auto made = device.new_contexts.find(std::this_thread::get_id());
-  return made != device.new_contexts.end() && made->second.without_cache.contains(&place);
+  return asked_of(place) != nullptr;
+}
+
+bool is_cache(const ggml_tensor* tensor) {
+  return tensor->view_src == nullptr && std::strncmp(tensor->name, "cache_", 6) == 0;
 }
 
 /// The cache of a buffer that `takes` was true for: what a context has in several places is one
@@ -88,18 +104,19 @@ void buffer_free(ggml_backend_buffer_t buffer) {
     std::erase(self.place.device.caches, self.cache.get());
     self.cache.reset();
   }
-  ggml_backend_buffer_free(self.inner);
+  if (self.inner != nullptr) ggml_backend_buffer_free(self.inner);
   delete &self;
 }
 
 void* buffer_base(ggml_backend_buffer_t buffer) {
-  return ggml_backend_buffer_get_base(of(buffer).inner);
+  const Buffer& self = of(buffer);
+  return self.inner != nullptr ? ggml_backend_buffer_get_base(self.inner) : self.addresses.get();
 }
 
 ggml_status buffer_init_tensor(ggml_backend_buffer_t buffer, ggml_tensor* tensor) {
   Buffer& self = of(buffer);
   Implementation& device = self.place.device;
-  if (tensor->view_src == nullptr && std::strncmp(tensor->name, "cache_", 6) == 0) {
+  if (is_cache(tensor)) {
     const std::lock_guard lock(device.mutex);
     if (takes(self.place, buffer->buft, tensor)) {
       if (self.cache == nullptr) {
@@ -110,8 +127,11 @@ ggml_status buffer_init_tensor(ggml_backend_buffer_t buffer, ggml_tensor* tensor
       self.cache->add(tensor);
       return GGML_STATUS_SUCCESS;
     }
+    if (Asked* asked = asked_of(self.place)) *asked = {};
     device.passed[tensor->name] = ggml_nbytes(tensor);
   }
+  if (self.inner == nullptr)
+    return tensor->view_src != nullptr ? GGML_STATUS_SUCCESS : GGML_STATUS_FAILED;
   self.inner->usage = buffer->usage;  // what it is for decides about padding
   return ggml_backend_buffer_init_tensor(self.inner, tensor);
 }
@@ -173,7 +193,7 @@ void buffer_clear(ggml_backend_buffer_t buffer, uint8_t value) {
     const std::lock_guard lock(self.place.device.mutex);
     self.cache->clear();
   }
-  self.inner->iface.clear(self.inner, value);
+  if (self.inner != nullptr) self.inner->iface.clear(self.inner, value);
 }
 
 constexpr ggml_backend_buffer_i kBuffer = [] {
@@ -194,11 +214,27 @@ Place& of(ggml_backend_buffer_type_t type) { return *static_cast<Place*>(type->c
 
 const char* type_name(ggml_backend_buffer_type_t type) { return of(type).name.c_str(); }
 
+/// A buffer for caches of ours. Their tensors have the sizes that ggml insists on, and no memory.
+ggml_backend_buffer_t reserve(ggml_backend_buffer_type_t type, size_t size) {
+  const size_t page = cache::page_size();
+  const size_t bytes = (size + page - 1) / page * page;
+  Addresses addresses(cache::reserve_addresses(bytes), {bytes});
+  if (addresses == nullptr) return nullptr;
+  auto* buffer = new Buffer{of(type), nullptr, std::move(addresses), false, nullptr};
+  return ggml_backend_buffer_init(type, kBuffer, buffer, size);
+}
+
 ggml_backend_buffer_t type_allocate(ggml_backend_buffer_type_t type, size_t size) {
+  {
+    const std::lock_guard lock(of(type).device.mutex);
+    const Asked* asked = asked_of(of(type));
+    if (asked != nullptr && asked->ours && !asked->others) return reserve(type, size);
+  }
   ggml_backend_buffer_t inner = ggml_backend_buft_alloc_buffer(of(type).inner_type(), size);
   if (inner == nullptr) return nullptr;
   const bool is_here = ggml_backend_buffer_is_host(inner);
-  return ggml_backend_buffer_init(type, kBuffer, new Buffer{of(type), inner, is_here, nullptr},
+  return ggml_backend_buffer_init(type, kBuffer,
+                                  new Buffer{of(type), inner, nullptr, is_here, nullptr},
                                   ggml_backend_buffer_get_size(inner));
 }
 
@@ -207,10 +243,12 @@ size_t type_alignment(ggml_backend_buffer_type_t type) {
 }
 
 size_t type_allocated_size(ggml_backend_buffer_type_t type, const ggml_tensor* tensor) {
-  const Place& place = of(type);
-  if (plain_cache(tensor)) {
+  Place& place = of(type);
+  if (is_cache(tensor)) {
     const std::lock_guard lock(place.device.mutex);
-    if (takes(place, type, tensor)) return kStandInBytes;
+    const bool ours = takes(place, type, tensor);
+    if (Asked* asked = asked_of(place)) (ours ? asked->ours : asked->others) = true;
+    if (ours) return ggml_nbytes(tensor);
   }
   return ggml_backend_buft_get_alloc_size(place.inner_type(), tensor);
 }

@@ -260,7 +260,7 @@ ggml_backend_t device_init_backend(ggml_backend_dev_t device, const char* parame
   const std::lock_guard lock(self.device.mutex);
   NewContext& made = self.device.new_contexts[std::this_thread::get_id()];
   if (made.without_cache.contains(&self)) made = {};  // the one before never had a cache here
-  made.without_cache.insert(&self);
+  made.without_cache.emplace(&self, Asked{});
   ggml_backend_i interface {};
   interface.get_name = backend_name;
   interface.free = backend_free;

@@ -1,10 +1,10 @@
 #pragma once
 // A ggml backend device, "sightline", that wraps an inner device and owns KV caches.
 //
-// llama.cpp allocates its weights, activations and (almost empty) cache tensors here. In every
-// graph the device takes the nodes that touch a cache tensor it owns: SET_ROWS appends to our cache
-// and FLASH_ATTN_EXT runs our attention; all other nodes are the inner device's. On the CPU ours
-// run inside ggml's own graph computation, as GGML_OP_CUSTOM.
+// llama.cpp allocates its weights, activations and cache tensors here; those have addresses that no
+// memory is behind. In every graph the device takes the nodes that touch a cache tensor it owns:
+// SET_ROWS appends to our cache and FLASH_ATTN_EXT runs our attention; all other nodes are the
+// inner device's. On the CPU ours run inside ggml's own graph computation, as GGML_OP_CUSTOM.
 //
 // Each context has a cache of its own, which lives as long as the buffer of its cache tensors. A
 // context's first cache is ours where its tensors are plain FP16 `cache_k_l*` / `cache_v_l*` of one

@@ -5,7 +5,6 @@
 #include <memory>
 #include <mutex>
 #include <optional>
-#include <set>
 #include <string>
 #include <thread>
 #include <vector>
@@ -54,10 +53,15 @@ struct Place {
   }
 };
 
+/// The cache tensors that llama.cpp has asked the size of, to give them a buffer.
+struct Asked {
+  bool ours = false, others = false;
+};
+
 /// A context that is being made.
 struct NewContext {
-  std::weak_ptr<cache::Sequence> sequence;  // of its first cache, once that has a buffer
-  std::set<const Place*> without_cache;     // places whose part of that has none yet
+  std::weak_ptr<cache::Sequence> sequence;      // of its first cache, once that has a buffer
+  std::map<const Place*, Asked> without_cache;  // places whose part of that has none yet
 };
 
 struct Device::Implementation {

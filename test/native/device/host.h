@@ -96,14 +96,14 @@ class Host {
   static constexpr int kWidth = kKvHeads * kHeadDim;
 
   explicit Host(ggml_backend_dev_t device, ggml_type value_type = GGML_TYPE_F16,
-                const char* prefix = "")
+                const char* prefix = "", int64_t rows = kRows)
       : device_(device), backend_(ggml_backend_dev_init(device, nullptr)) {
     REQUIRE(backend_ != nullptr);
-    add_cache(kRows, value_type, prefix);
+    add_cache(rows, value_type, prefix);
   }
 
   /// A further cache of the same context, as models with sliding windows have.
-  ggml_backend_buffer_t add_cache(int rows, ggml_type value_type = GGML_TYPE_F16,
+  ggml_backend_buffer_t add_cache(int64_t rows, ggml_type value_type = GGML_TYPE_F16,
                                   const char* prefix = "") {
     contexts_.push_back(make_context());
     ggml_context* context = contexts_.back().get();
