@@ -133,12 +133,17 @@ async function replace(from, to) {
   await copyFile(from, to);
 }
 
+/** What llama.cpp's own programs and layers on Apple's GPUs would need. */
+const unused = /^(lib)?(llama-common|ggml-metal)\./;
+
 async function copyLibraries(
   target = hostTarget,
   to = nativeOutput,
   from = librariesFolder(target),
 ) {
-  const names = (await readdir(from)).filter((name) => /\.(so|dylib|dll|metallib)$/.test(name));
+  const names = (await readdir(from)).filter(
+    (name) => /\.(so|dylib|dll)$/.test(name) && !unused.test(name),
+  );
   if (names.length === 0) throw new Failure(`No libraries of llama.cpp in ${from}.`);
   const sources = names.map((name) => path.join(from, name));
   const outputs = names.map((name) => path.join(to, name));

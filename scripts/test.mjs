@@ -182,7 +182,10 @@ const stages = [
   {
     name: 'integration',
     tools: buildTools,
-    setUp: () => buildOnce().then(installNodeLlamaCpp),
+    setUp: () =>
+      buildOnce()
+        .then(installNodeLlamaCpp)
+        .then(() => packageExtension()),
     run: () => nodeTests('integration', onAllCores),
   },
   {

@@ -8,8 +8,12 @@ const ofSystem = {
   linux:
     /^(lib(c|m|dl|pthread|rt|gcc_s|gomp)\.so\.\d+|libstdc\+\+\.so\.6|ld-linux-[\w-]+\.so\.\d)$/,
   darwin: /^\/(usr\/lib|System\/Library\/Frameworks)\//,
-  win32: /^(KERNEL32|ADVAPI32|SHELL32|WS2_32|MSVCP140|VCRUNTIME140(_1)?|VCOMP140|api-ms-win-crt-[\w-]+)\.dll$/i,
+  win32:
+    /^(KERNEL32|ADVAPI32|SHELL32|WS2_32|MSVCP140|VCRUNTIME140(_1)?|VCOMP140|api-ms-win-crt-[\w-]+)\.dll$/i,
 };
+
+/** ggml looks for these itself. */
+const isBackend = (file) => /^(lib)?ggml-(?!base)/.test(file);
 
 const ownFolder = { linux: '$ORIGIN', darwin: '@loader_path' };
 
@@ -22,6 +26,7 @@ export async function faultsOf(folder, target) {
   const faults = [];
   const files = await readdir(folder);
   const [system, machine] = target.split('-');
+  const needed = new Set();
   for (const file of files) {
     const binary = await readBinary(path.join(folder, file));
     if (binary.system !== system || binary.machine !== machine)
@@ -32,6 +37,7 @@ export async function faultsOf(folder, target) {
       if (files.includes(own)) beside.push(own);
       else if (!ofSystem[system].test(name)) others.push(name);
     }
+    for (const name of beside) needed.add(name);
     for (const name of others) faults.push(`${file} needs ${name}, which is not in the package.`);
     const where = ownFolder[system];
     if (beside.length > 0 && where !== undefined && !binary.searches.includes(where))
@@ -46,5 +52,8 @@ export async function faultsOf(folder, target) {
     const offers = files.includes(file) && (await readBinary(path.join(folder, file))).exports;
     if (!offers || !offers.includes(entry)) faults.push(`There is no ${file} with ${entry}.`);
   }
+  for (const file of files)
+    if (!(file in entries) && !isBackend(file) && !needed.has(file))
+      faults.push(`${file} is in the package, and nothing needs it.`);
   return faults;
 }
