@@ -13,7 +13,9 @@ import {
 const points = 64;
 
 /** What caches of a model take by policy, up to the length of its context; null where its cache is llama.cpp's own. */
-export function policyForecasts(native: NativeEngine): Omit<MemoryForecast, 'profiles'> | null {
+export function policyForecasts(
+  native: NativeEngine,
+): Pick<MemoryForecast, 'tokens' | 'policies'> | null {
   const { contextTokens } = native.info;
   const steps = Math.min(points, contextTokens);
   const tokens = Array.from({ length: steps + 1 }, (_, i) =>

@@ -448,6 +448,8 @@ export interface MemoryForecast {
     /** Absent: nothing was measured, or nothing is lost. */
     readonly measured?: MeasuredQuality;
   }[];
+  /** Of what profiles stand for, what `model.overrides` sets for this model: that goes before any profile. */
+  readonly overridden: readonly ('policy' | 'tier')[];
 }
 
 /** What a cache costs in quality, next to an FP16 cache of the same model. */

@@ -49,6 +49,7 @@ import type { FoundEdit } from './nextEdit/editing.ts';
 import { NextEdits } from './nextEdit/nextEdits.ts';
 import { measureCache } from './quality/measure.ts';
 import { fail, succeed, type Result } from './result.ts';
+import { overridesOf } from './settings.ts';
 import type { Grammars } from './syntax/parser.ts';
 import { Windows } from './windows.ts';
 import { cacheStats, completionStats, type CompletionStats } from './stats.ts';
@@ -576,7 +577,9 @@ export class CompletionService {
     const { contextTokens } = model.native.info;
     const header = await this.#headers.read(model.options.modelPath, signal);
     const profiles = header.ok ? profileForecasts(header.value, contextTokens, cache) : [];
-    return { ...policies, profiles };
+    const own = overridesOf(this.#settings, this.#bundledModel);
+    const overridden = (['policy', 'tier'] as const).filter((name) => own?.[name] !== undefined);
+    return { ...policies, profiles, overridden };
   }
 
   /** Empties the cache, in memory and on disk; what is open is put into it anew. */

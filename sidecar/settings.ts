@@ -1,7 +1,12 @@
 import { homedir } from 'node:os';
 import { basename, isAbsolute, join } from 'node:path';
 import { z } from 'zod';
-import { cacheProfileNames, cacheProfiles, type SightlineSettings } from './protocol.ts';
+import {
+  cacheProfileNames,
+  cacheProfiles,
+  type ModelOverrides,
+  type SightlineSettings,
+} from './protocol.ts';
 
 // Every message goes on after "must be".
 
@@ -198,12 +203,19 @@ export function modelPathOf(settings: SightlineSettings, bundledModel: string): 
   return path.startsWith('~/') ? join(homedir(), path.slice(2)) : path;
 }
 
+/** What the model in use has of its own. */
+export const overridesOf = (
+  settings: SightlineSettings,
+  bundledModel: string,
+): ModelOverrides | undefined =>
+  settings.model.overrides[basename(modelPathOf(settings, bundledModel))];
+
 /** The settings as they are for the model in use: what it has of its own goes before. */
 export function withOverrides(
   settings: SightlineSettings,
   bundledModel: string,
 ): SightlineSettings {
-  const own = settings.model.overrides[basename(modelPathOf(settings, bundledModel))];
+  const own = overridesOf(settings, bundledModel);
   if (own === undefined) return settings;
   const { model, cache, gpu } = settings;
   return {

@@ -20,13 +20,15 @@ export function profileItems(
   { profile: current, apart }: CacheSettings,
   forecast: MemoryForecast | null,
 ): ProfileItem[] {
+  const first = apart.map((name) => `sightline.cache.${name}`);
+  if (forecast !== null && forecast.overridden.length > 0) first.push('sightline.model.overrides');
   return cacheProfileNames.map((profile) => {
     const isCurrent = profile === current;
-    const set = apart.map((name) => `sightline.cache.${name}`).join(', ');
     return {
       profile,
       label: isCurrent ? `$(check) ${profile}` : profile,
-      description: isCurrent && apart.length > 0 ? l10n.t('in use, but for {0}', set) : '',
+      description:
+        isCurrent && first.length > 0 ? l10n.t('in use, but for {0}', first.join(', ')) : '',
       detail: [
         choices.find(({ value }) => value === profile)?.description,
         forecast === null ? undefined : describeProfile(profile, forecast),

@@ -327,7 +327,8 @@ function controls({ settings, choices, forecast }: View, { tell }: Actions): Htm
     policy: l10n.t('Policy'),
     tier: l10n.t('Tier of older tokens'),
   };
-  const names = apart.map((name) => labels[name] ?? name);
+  const first = new Set([...apart, ...(forecast?.overridden ?? [])]);
+  const names = [...first].map((name) => labels[name] ?? name);
   return html`
     ${select(
       'profile',
@@ -338,7 +339,7 @@ function controls({ settings, choices, forecast }: View, { tell }: Actions): Htm
         tell({ kind: 'chooseProfile', profile: chosen });
       },
       forecast ? describeProfile(profile, forecast) : undefined,
-      apart.length > 0 ? l10n.t('Set apart from it: {0}', names.join(', ')) : undefined,
+      names.length > 0 ? l10n.t('Set apart from it: {0}', names.join(', ')) : undefined,
     )}
     ${select('policy', l10n.t('Policy'), policy, choices?.policy ?? [], (chosen) => {
       tell({ kind: 'choosePolicy', policy: chosen });

@@ -30,6 +30,7 @@ const forecast: MemoryForecast = {
     },
     { name: 'small', bytes: 1_600_000 },
   ],
+  overridden: [],
 };
 const stats: CacheStats = {
   policy: 'selective',
@@ -144,6 +145,13 @@ describe('the profiles', () => {
         ['in use, but for sightline.cache.policy, sightline.cache.tier', ''],
         ['', 'Little.'],
       ],
+    );
+    const overridden = { ...forecast, overridden: ['tier'] as const };
+    assert.deepEqual(
+      profileItems(choices, { ...settings, apart: ['policy'] }, overridden).map(
+        ({ description }) => description,
+      ),
+      ['', 'in use, but for sightline.cache.policy, sightline.model.overrides', ''],
     );
   });
 });

@@ -498,10 +498,13 @@ describe('server', () => {
   it('says what the profiles would take of the loaded model, and what was measured of them', async () => {
     const addon = new FakeAddon();
     const client = connect(() => succeed(addon.loaded), { bundledModel: bundledModelPath() });
-    await client.initialize({ cache: { profile: 'small' } });
+    const overrides = {
+      [path.basename(bundledModelPath())]: { tier: 'k8v4', contextTokens: 2048 },
+    };
+    await client.initialize({ cache: { profile: 'small' }, model: { overrides } });
     await client.open(uri, 'a');
     await client.complete(uri, end);
-    assert.deepEqual(addon.loads[0]?.cache, { policy: 'selective', sink: 16, tier: 'int4' });
+    assert.deepEqual(addon.loads[0]?.cache, { policy: 'selective', sink: 16, tier: 'k8v4' });
     const forecast = await client.connection.sendRequest(MemoryForecastRequest);
     const { contextTokens } = addon.engines[0]?.info ?? { contextTokens: Number.NaN };
     const header = await readLocalHeader(bundledModelPath(), new AbortController().signal);
@@ -517,6 +520,7 @@ describe('server', () => {
       forecast.profiles.map(({ name }) => name),
       ['quality', 'balanced', 'small'],
     );
+    assert.deepEqual(forecast.overridden, ['tier']);
   });
 
   it('waits for the load; cancelling the wait leaves the load alone', async () => {

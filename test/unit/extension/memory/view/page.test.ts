@@ -69,6 +69,7 @@ describe('the controls of the memory view', () => {
     tokens: [0, 4096],
     policies: [{ policy: 'full' as const, bytes: [0, 3 * 2 ** 20] }],
     profiles: [{ name: 'small' as const, bytes: 2 ** 20 }],
+    overridden: [],
   };
   const controlOf = (view: View): string => {
     const control = find(drawn(view).root, '#profile').parentElement;
@@ -95,6 +96,11 @@ describe('the controls of the memory view', () => {
     assert.match(
       controlOf({ settings: apart, choices }),
       /A third\.Set apart from it: Policy, Tier of older tokens$/,
+    );
+    const overridden = { ...forecast, overridden: ['policy' as const] };
+    assert.match(
+      controlOf({ settings: { ...settings, apart: ['policy'] }, choices, forecast: overridden }),
+      /than FP16Set apart from it: Policy$/,
     );
   });
 });
