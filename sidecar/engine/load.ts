@@ -6,11 +6,6 @@ import { fail, succeed, type Result } from '../result.ts';
 import type { Addon } from './addon.ts';
 import type { Failure } from './failure.ts';
 
-/** What the prebuilt libraries need of the system, and not every machine has. */
-const neededOn: Readonly<Record<string, string>> = {
-  'win32-x64': ` It needs Microsoft's Visual C++ Redistributable 2015-2022 (x64); install that first.`,
-};
-
 /** The platforms that llama.cpp's libraries come prebuilt for, as `process.platform-process.arch`. */
 const platforms: readonly string[] = ['linux-x64', 'linux-arm64', 'darwin-arm64', 'win32-x64'];
 
@@ -64,7 +59,7 @@ export function loadAddon(
     const reason = error instanceof Error ? error.message : String(error);
     return fail({
       code: 'ADDON_UNLOADABLE',
-      message: `Sightline's native part at ${path} does not load: ${reason}.${neededOn[platform] ?? ''} Run "npm run build", or reinstall the extension for ${platform}.`,
+      message: `Sightline's native part at ${path} does not load: ${reason}. Run "npm run build", or reinstall the extension for ${platform}.`,
     });
   }
   const { built, loaded } = addon.release;
