@@ -23,6 +23,7 @@ const tools = {
   chromium: { apt: 'chromium', brew: 'chromium' },
   'aarch64-linux-gnu-g++': { apt: 'g++-aarch64-linux-gnu' },
   'qemu-aarch64': { apt: 'qemu-user' },
+  wine: { apt: 'wine' },
   doctest: {
     apt: 'doctest-dev',
     brew: 'doctest',
@@ -45,7 +46,7 @@ const prebuiltPackages = {
 };
 
 /** The package that has the matching source. Libraries and headers are only good as a pair. */
-const source = {
+export const source = {
   name: 'node-llama-cpp',
   version: '3.22.1',
   sha512:
@@ -165,6 +166,24 @@ async function releaseOfLibraries() {
   return JSON.parse(metadata).buildOptions.llamaCpp.release;
 }
 
+/** Unpacks llama.cpp's source, or what git's `paths` name of it: an archive of `source` has it as a bundle. */
+export async function unpackSource(archive, folder, ...paths) {
+  const work = `${folder}-work`;
+  await rm(work, { recursive: true, force: true });
+  await mkdir(path.join(work, 'files'), { recursive: true });
+  const bundle = 'package/llama/gitRelease.bundle';
+  await run('tar', ['-xzf', archive, '-C', work, bundle]);
+  const git = (...args) => run('git', ['--git-dir', path.join(work, 'git'), ...args]);
+  await git('init', '--quiet', '--bare');
+  await git('fetch', '--quiet', path.join(work, bundle), 'HEAD');
+  const files = path.join(work, 'files.tar');
+  await git('archive', '-o', files, 'FETCH_HEAD', ...paths);
+  await run('tar', ['-xf', files, '-C', path.join(work, 'files')]);
+  await rm(folder, { recursive: true, force: true });
+  await rename(path.join(work, 'files'), folder);
+  await rm(work, { recursive: true });
+}
+
 /** The headers of a release of llama.cpp, and its name in a file RELEASE, into `folder`. */
 export async function fetchHeaders(folder, from, release) {
   const headersFolder = path.join(folder, 'headers');
@@ -175,30 +194,8 @@ export async function fetchHeaders(folder, from, release) {
     async () => {
       heading(`headers of llama.cpp ${release}`);
       const archive = await fetchPackage(from, folder);
-      const work = path.join(folder, 'work');
-      await rm(work, { recursive: true, force: true });
-      await mkdir(path.join(work, 'headers'), { recursive: true });
-      const bundle = 'package/llama/gitRelease.bundle';
-      await run('tar', ['-xzf', archive, '-C', work, bundle]);
-      const git = (...args) => run('git', ['--git-dir', path.join(work, 'git'), ...args]);
-      await git('init', '--quiet', '--bare');
-      await git('fetch', '--quiet', path.join(work, bundle), 'HEAD');
-      const headers = path.join(work, 'headers.tar');
-      await git(
-        'archive',
-        '-o',
-        headers,
-        'FETCH_HEAD',
-        'include',
-        'ggml/include',
-        ':(glob)ggml/src/*.h',
-      );
-      await run('tar', ['-xf', headers, '-C', path.join(work, 'headers')]);
-
-      await rm(headersFolder, { recursive: true, force: true });
-      await rename(path.join(work, 'headers'), headersFolder);
+      await unpackSource(archive, headersFolder, 'include', 'ggml/include', ':(glob)ggml/src/*.h');
       await writeFile(releaseFile, `${release}\n`);
-      await rm(work, { recursive: true });
     },
   );
 }

@@ -61,8 +61,9 @@ export const targetsHere = [
 /** What CMake is to be told, with llama.cpp's libraries beside the output. */
 async function prepareFor(target, output) {
   if (byZig.isKnown(target)) {
-    await copyLibraries(target, output, await byZig.fetchLibraries(target));
-    return byZig.prepare(target);
+    const { libraries, ...forCMake } = await byZig.prepare(target);
+    await copyLibraries(target, output, libraries);
+    return forCMake;
   }
   await requireTools(['aarch64-linux-gnu-g++', 'qemu-aarch64']);
   await copyLibraries(target, output);
@@ -88,10 +89,8 @@ export async function buildNativeFor(target) {
   await once(`addon-${target}`, { files, text: [JSON.stringify(settings)], outputs }, async () => {
     heading(`native addon for ${target}`);
     const folder = at(`build/native-${target}`);
-    const given = Object.entries(settings).map(([name, value]) => `-D${name}=${value}`);
-    const node = `-DCMAKE_JS_INC=${at('node_modules/node-api-headers/include')}`;
-    const options = ['-G', 'Ninja', '-DCMAKE_BUILD_TYPE=Release', node, ...given];
-    await run('cmake', ['-S', at('native'), '-B', folder, ...options], { env });
+    const node = { CMAKE_JS_INC: at('node_modules/node-api-headers/include') };
+    await byZig.configure(at('native'), folder, { ...node, ...settings }, env);
     await run('cmake', ['--build', folder], { env });
     for (const [index, name] of names.entries()) {
       const from = index === 0 ? 'addon' : 'backend';

@@ -2,12 +2,11 @@
  * What the native part is built with for a system that is not this one. Zig brings the C++ libraries of all; what npm has
  * for another system, npm does not install here.
  */
-import { chmod, mkdir, readFile, readdir, rename, rm, writeFile } from 'node:fs/promises';
+import { chmod, copyFile, mkdir, readFile, readdir, rename, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { fetchHeaders, fetchPackage } from './bootstrap.mjs';
-import { readBinary } from './lib/binaries.mjs';
+import { fetchHeaders, fetchPackage, source, unpackSource } from './bootstrap.mjs';
 import { at, Failure, heading, run } from './lib/shell.mjs';
-import { once } from './lib/stamp.mjs';
+import { filesUnder, once } from './lib/stamp.mjs';
 
 const zigVersion = '0.16.0';
 /** The compiler for this machine, and the libraries that it builds for others. */
@@ -26,28 +25,10 @@ const zigPackages = [
   },
 ];
 
-/**
- * The newest release of llama.cpp that npm has for Windows and macOS: the headers, and how its ggml calls itself, which
- * nobody can ask a library that does not run here.
- */
-const source = {
-  name: 'node-llama-cpp',
-  version: '3.21.1',
-  sha512:
-    'E3N0Ev2Va0wzydvXYFwM9Hvyo07PoWjt8T/9GMc43Cvt8YkV/NU/tYUgEMC1grTPv2o9PRjQi0G3Wb5P/awiMg==',
-};
-const release = 'v0.4.0';
-const ggmlRelease = { version: '0.23.0', commit: '5b4ebc5' };
-
-/** By Node's names: the package of llama.cpp's libraries, and what CMake is to be told. */
+/** By Node's names: what CMake is to be told, and how ggml calls itself, which no library that does not run here can be asked. */
 const systems = {
   'win32-x64': {
-    libraries: {
-      name: '@node-llama-cpp/win-x64',
-      version: source.version,
-      sha512:
-        'JcIpCnra7bAd7JNWA8ehdn2DIRaTMuj+fBC8bw+5rKSNzszWFbuj2XA05c5QHovonDMBLN1ePXE/hcfZtzXoUQ==',
-    },
+    ggml: { version: '0.25.1', commit: 'unknown' },
     settings: {
       CMAKE_SYSTEM_NAME: 'Windows',
       CMAKE_SYSTEM_PROCESSOR: 'x86_64',
@@ -55,19 +36,45 @@ const systems = {
     },
   },
   'darwin-arm64': {
-    libraries: {
-      name: '@node-llama-cpp/mac-arm64-metal',
-      version: source.version,
-      sha512:
-        '6MIDAZV7DXD9R1+jEXWJkFuolni3GATGE6mmuyFYc6ZmtOh9djAy15df0T0AXK3sCmVKL+fQcOAWZezxx4MvQQ==',
-    },
+    ggml: { version: '0.23.0', commit: '5b4ebc5' },
     settings: {
       CMAKE_SYSTEM_NAME: 'Darwin',
       CMAKE_SYSTEM_PROCESSOR: 'arm64',
       // macOS 14, as llama.cpp's libraries.
       ZIG_TARGET: 'aarch64-macos.14.0',
     },
+    // The newest that npm has. Built here they would lack Apple's Accelerate, which Zig has not.
+    prebuilt: {
+      release: 'v0.4.0',
+      libraries: {
+        name: '@node-llama-cpp/mac-arm64-metal',
+        version: '3.21.1',
+        sha512:
+          '6MIDAZV7DXD9R1+jEXWJkFuolni3GATGE6mmuyFYc6ZmtOh9djAy15df0T0AXK3sCmVKL+fQcOAWZezxx4MvQQ==',
+      },
+      source: {
+        name: 'node-llama-cpp',
+        version: '3.21.1',
+        sha512:
+          'E3N0Ev2Va0wzydvXYFwM9Hvyo07PoWjt8T/9GMc43Cvt8YkV/NU/tYUgEMC1grTPv2o9PRjQi0G3Wb5P/awiMg==',
+      },
+    },
   },
+};
+
+/** The libraries alone, of shared ones that choose among kernels for the processors there are. */
+const llamaSettings = {
+  BUILD_SHARED_LIBS: 'ON',
+  GGML_BACKEND_DL: 'ON',
+  GGML_CPU_ALL_VARIANTS: 'ON',
+  GGML_NATIVE: 'OFF',
+  GGML_OPENMP: 'OFF',
+  ...Object.fromEntries(
+    ['COMMON', 'TESTS', 'TOOLS', 'EXAMPLES', 'SERVER', 'APP'].map((part) => [
+      `LLAMA_BUILD_${part}`,
+      'OFF',
+    ]),
+  ),
 };
 
 /** Unpacks Zig. Resolves to its folder. */
@@ -101,38 +108,12 @@ async function installZig() {
   return folder;
 }
 
-/** Files for the linker that name what DLLs export: there are none in the package. C names only, which is all we call. */
-async function makeImportLibraries(zig, libraries, folder) {
-  const names = (await readdir(libraries)).filter((name) =>
-    /^(ggml-base|ggml\.v|llama\.v).*dll$/.test(name),
-  );
-  await mkdir(folder, { recursive: true });
-  for (const name of names) {
-    const { exports } = await readBinary(path.join(libraries, name));
-    const functions = exports.filter((symbol) => /^\w+$/.test(symbol));
-    const stem = path.join(folder, name.replace(/\.dll$/, ''));
-    await writeFile(`${stem}.def`, ['EXPORTS', ...functions, ''].join('\n'));
-    const machine = ['-m', 'i386:x86-64'];
-    await run(path.join(zig, 'zig'), [
-      'dlltool',
-      ...machine,
-      '-d',
-      `${stem}.def`,
-      '-D',
-      name,
-      '-l',
-      `${stem}.lib`,
-    ]);
-  }
-}
-
 /** Whether `prepare` has this system. */
 export const isKnown = (target) => target in systems;
 
-/** Unpacks the prebuilt libraries of llama.cpp for a system. Resolves to their folder. */
-export async function fetchLibraries(target) {
-  const { libraries } = systems[target];
-  const folder = at('build/llama.cpp', target);
+/** Unpacks the prebuilt libraries of llama.cpp for a system. */
+async function fetchLibraries(target, folder) {
+  const { libraries } = systems[target].prebuilt;
   await once(
     `prebuilt-${target}`,
     { text: [JSON.stringify(libraries)], outputs: [folder] },
@@ -141,42 +122,74 @@ export async function fetchLibraries(target) {
       await rm(folder, { recursive: true, force: true });
       await mkdir(folder, { recursive: true });
       await run('tar', ['-xzf', archive, '-C', folder, '--strip-components=3', 'package/bins']);
-      for (const name of (await readdir(folder)).filter((file) => /ggml-base\./.test(file))) {
-        const bytes = await readFile(path.join(folder, name));
-        const found = Object.values(ggmlRelease).every((text) => bytes.includes(`\0${text}\0`));
-        if (!found)
-          throw new Failure(
-            `${name} is not ggml ${ggmlRelease.version} (${ggmlRelease.commit}). Set right what scripts/cross.mjs says.`,
-          );
-      }
     },
   );
-  return folder;
+}
+
+/** Compiles llama.cpp, with import libraries for the linker beside its DLLs. Those of npm are compiled without optimisation. */
+async function buildLibraries(target, folder, settings, env) {
+  const exports = at('native/cmake/windows_exports.h');
+  const flags = `-fvisibility=hidden -fvisibility-inlines-hidden -include "${exports}"`;
+  const ofFlags = { CMAKE_C_FLAGS: flags, CMAKE_CXX_FLAGS: flags };
+  const given = { ...llamaSettings, ...ofFlags, ...settings };
+  const text = [JSON.stringify([source, given])];
+  const files = [settings.CMAKE_TOOLCHAIN_FILE, exports];
+  await once(`llama.cpp-${target}`, { files, text, outputs: [folder] }, async () => {
+    heading(`llama.cpp for ${target}`);
+    const [from, work] = ['source', 'build'].map((name) => at(`build/llama.cpp-${target}`, name));
+    await unpackSource(await fetchPackage(source, at('build/llama.cpp')), from);
+    // ggml would have the commit of this checkout in it.
+    await configure(from, work, given, { ...env, GIT_CEILING_DIRECTORIES: at('build') });
+    await run('cmake', ['--build', work], { env });
+    await rm(folder, { recursive: true, force: true });
+    await mkdir(folder, { recursive: true });
+    for (const file of filesUnder(work).filter((name) => /\.dll(\.a)?$/.test(name)))
+      await copyFile(file, path.join(folder, path.basename(file)));
+  });
+}
+
+/** Lets CMake set up a build that Ninja runs. */
+export async function configure(from, folder, settings, env) {
+  const given = Object.entries(settings).map(([name, value]) => `-D${name}=${value}`);
+  const options = ['-G', 'Ninja', '-DCMAKE_BUILD_TYPE=Release', ...given];
+  await run('cmake', ['-S', from, '-B', folder, ...options], { env });
+}
+
+/** The file of ggml that has its release in it, which has to be the one written down here. */
+async function checkRelease(folder, { version, commit }) {
+  const base = (await readdir(folder)).find((name) => /ggml-base\.(dll|dylib)$/.test(name));
+  const bytes = await readFile(path.join(folder, base));
+  if (![version, commit].every((text) => bytes.includes(`\0${text}\0`)))
+    throw new Failure(
+      `${base} is not ggml ${version} (${commit}). Set right what scripts/cross.mjs says.`,
+    );
 }
 
 /**
- * Fetches what building for a system needs.
- * @returns {Promise<{ settings: Record<string, string>, env: Record<string, string> }>} for CMake
+ * Brings what building for a system needs.
+ * @returns {Promise<{ libraries: string, settings: Record<string, string>, env: Record<string, string> }>} the folder of
+ *   llama.cpp's libraries; for CMake
  */
 export async function prepare(target) {
-  const headers = at(`build/llama.cpp-${source.version}`);
-  await fetchHeaders(headers, source, release);
-  const zig = await installZig();
-  let libraries = await fetchLibraries(target);
-  if (target.startsWith('win32')) {
-    const folder = at('build/llama.cpp', `${target}-import`);
-    await makeImportLibraries(zig, libraries, folder);
-    libraries = folder;
+  const { ggml, prebuilt, settings: ofSystem } = systems[target];
+  const ZIG = await installZig();
+  const env = { ZIG_GLOBAL_CACHE_DIR: at('build/zig/cache') };
+  const toolchain = { CMAKE_TOOLCHAIN_FILE: at('native/cmake/zig.cmake'), ZIG, ...ofSystem };
+  const libraries = at('build/llama.cpp', target);
+  let headers = at('build/llama.cpp');
+  if (prebuilt === undefined) {
+    await buildLibraries(target, libraries, toolchain, env);
+  } else {
+    headers = at(`build/llama.cpp-${prebuilt.source.version}`);
+    await fetchHeaders(headers, prebuilt.source, prebuilt.release);
+    await fetchLibraries(target, libraries);
   }
-  return {
-    settings: {
-      CMAKE_TOOLCHAIN_FILE: at('native/cmake/zig.cmake'),
-      ZIG: zig,
-      ...systems[target].settings,
-      SIGHTLINE_LLAMA_HEADERS: path.join(headers, 'headers'),
-      SIGHTLINE_LLAMA_LIBRARIES: libraries,
-      SIGHTLINE_GGML_RELEASE: `${ggmlRelease.version} (${ggmlRelease.commit})`,
-    },
-    env: { ZIG_GLOBAL_CACHE_DIR: at('build/zig/cache') },
+  await checkRelease(libraries, ggml);
+  const settings = {
+    ...toolchain,
+    SIGHTLINE_LLAMA_HEADERS: path.join(headers, 'headers'),
+    SIGHTLINE_LLAMA_LIBRARIES: libraries,
+    SIGHTLINE_GGML_RELEASE: `${ggml.version} (${ggml.commit})`,
   };
+  return { libraries, settings, env };
 }

@@ -21,6 +21,9 @@ const contents = [
   'media',
 ];
 
+/** The native part comes from elsewhere; the command line is for checkouts. */
+const unpackaged = new Set(['dist/native', 'dist/sightline.mjs'].map((name) => at(name)));
+
 /** Builds what is out of date. @returns {Promise<string>} the path of the vsix */
 export async function packageExtension(target = hostTarget) {
   await build();
@@ -38,7 +41,7 @@ export async function packageExtension(target = hostTarget) {
     for (const name of contents) await cp(at(name), path.join(folder, name), { recursive: true });
     await cp(at('dist'), path.join(folder, 'dist'), {
       recursive: true,
-      filter: (from) => from !== at('dist/native') && !from.endsWith('.map'),
+      filter: (from) => !unpackaged.has(from) && !from.endsWith('.map'),
     });
     await cp(native, path.join(folder, 'dist/native'), { recursive: true });
     await rm(vsix, { force: true });

@@ -1,5 +1,4 @@
-# llama.cpp as npm ships it: prebuilt libraries, and the headers of the same release. Nothing of it
-# is compiled here.
+# llama.cpp: shared libraries, and the headers of the same release.
 
 set(RELEASE_FILE "${SIGHTLINE_LLAMA_HEADERS}/../RELEASE")
 if(NOT EXISTS "${SIGHTLINE_LLAMA_HEADERS}/include/llama.h" OR NOT EXISTS "${RELEASE_FILE}")
@@ -23,9 +22,9 @@ function(llama_library name pattern)
 endfunction()
 
 if(WIN32)
-  llama_library(base "ggml-base.lib")
-  llama_library(ggml "ggml.*lib")
-  llama_library(llama "llama.*lib")
+  llama_library(base "libggml-base.dll.a")
+  llama_library(ggml "libggml.dll.a")
+  llama_library(llama "libllama.dll.a")
 elseif(APPLE)
   llama_library(base "libggml-base*.dylib")
   llama_library(ggml "libggml.*dylib")

@@ -3,13 +3,12 @@ import { readdir } from 'node:fs/promises';
 import path from 'node:path';
 import { readBinary } from './binaries.mjs';
 
-/** What every machine has that the package is for. The run time of Visual C++ is asked for in README. */
+/** What every machine has that the package is for. */
 const ofSystem = {
   linux:
     /^(lib(c|m|dl|pthread|rt|gcc_s|gomp)\.so\.\d+|libstdc\+\+\.so\.6|ld-linux-[\w-]+\.so\.\d)$/,
   darwin: /^\/(usr\/lib|System\/Library\/Frameworks)\//,
-  win32:
-    /^(KERNEL32|ADVAPI32|SHELL32|WS2_32|MSVCP140|VCRUNTIME140(_1)?|VCOMP140|api-ms-win-crt-[\w-]+)\.dll$/i,
+  win32: /^(KERNEL32|ADVAPI32|SHELL32|WS2_32|api-ms-win-crt-[\w-]+)\.dll$/i,
 };
 
 /** ggml looks for these itself. */
