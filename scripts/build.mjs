@@ -148,6 +148,8 @@ async function copyLibraries(
   const outputs = names.map((name) => path.join(to, name));
   const stamp = target === hostTarget ? 'libraries' : `libraries-${target}`;
   await once(stamp, { files: sources, outputs }, async () => {
+    // With those of another release; what is ours is linked again.
+    await rm(to, { recursive: true, force: true });
     await mkdir(to, { recursive: true });
     for (const name of names) await replace(path.join(from, name), path.join(to, name));
   });

@@ -128,15 +128,18 @@ async function fetchLibraries(target, folder) {
 
 /** Compiles llama.cpp, with import libraries for the linker beside its DLLs. Those of npm are compiled without optimisation. */
 async function buildLibraries(target, folder, settings, env) {
+  const [from, work] = ['source', 'build'].map((name) => at(`build/llama.cpp-${target}`, name));
   const exports = at('native/cmake/windows_exports.h');
-  const flags = `-fvisibility=hidden -fvisibility-inlines-hidden -include "${exports}"`;
-  const ofFlags = { CMAKE_C_FLAGS: flags, CMAKE_CXX_FLAGS: flags };
+  // Messages name files.
+  const flags = `-include "${exports}" -ffile-prefix-map="${from}"=llama.cpp`;
+  // All functions of C are exported: we call some that ggml has for its own parts.
+  const hidden = '-fvisibility=hidden -fvisibility-inlines-hidden';
+  const ofFlags = { CMAKE_C_FLAGS: flags, CMAKE_CXX_FLAGS: `${hidden} ${flags}` };
   const given = { ...llamaSettings, ...ofFlags, ...settings };
   const text = [JSON.stringify([source, given])];
   const files = [settings.CMAKE_TOOLCHAIN_FILE, exports];
   await once(`llama.cpp-${target}`, { files, text, outputs: [folder] }, async () => {
     heading(`llama.cpp for ${target}`);
-    const [from, work] = ['source', 'build'].map((name) => at(`build/llama.cpp-${target}`, name));
     await unpackSource(await fetchPackage(source, at('build/llama.cpp')), from);
     // ggml would have the commit of this checkout in it.
     await configure(from, work, given, { ...env, GIT_CEILING_DIRECTORIES: at('build') });

@@ -10,7 +10,7 @@ if(CMAKE_SYSTEM_PROCESSOR STREQUAL "x86_64")
   list(APPEND CMAKE_C_COMPILER -mcpu=x86_64+evex512)
   list(APPEND CMAKE_CXX_COMPILER -mcpu=x86_64+evex512)
 endif()
-# Without symbols: those of macOS name the folder that this was compiled in.
+# Without symbols: those of macOS name that folder too.
 set(CMAKE_SHARED_LINKER_FLAGS_INIT "-s")
 set(CMAKE_AR "${ZIG}/ar")
 set(CMAKE_RANLIB "${ZIG}/ranlib")
@@ -29,4 +29,7 @@ set(CMAKE_TRY_COMPILE_TARGET_TYPE STATIC_LIBRARY)
 if(CMAKE_SYSTEM_NAME STREQUAL "Darwin")
   # CMake knows this where it finds Apple's own tools.
   set(CMAKE_SHARED_LIBRARY_RUNTIME_CXX_FLAG "-Wl,-rpath,")
+  # What a library calls itself: not by the folder that it was built in.
+  set(CMAKE_BUILD_WITH_INSTALL_NAME_DIR ON)
+  set(CMAKE_INSTALL_NAME_DIR "@rpath")
 endif()

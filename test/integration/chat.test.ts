@@ -151,7 +151,7 @@ describe('conversations, beside completions', () => {
     };
     const asked = connection.sendRequest(
       ChatRequest,
-      question('Write a long list of functions.', { id: 'eight', maxTokens: 2000 }),
+      question('Write add100 to add110.', { id: 'eight', maxTokens: 2000 }),
       source.token,
     );
     await assert.rejects(asked, { code: LSPErrorCodes.RequestCancelled });
