@@ -147,7 +147,7 @@ async function copyLibraries(
   const sources = names.map((name) => path.join(from, name));
   const outputs = names.map((name) => path.join(to, name));
   const stamp = target === hostTarget ? 'libraries' : `libraries-${target}`;
-  await once(stamp, { files: sources, outputs }, async () => {
+  await once(stamp, { files: sources, text: [String(unused)], outputs }, async () => {
     // With those of another release; what is ours is linked again.
     await rm(to, { recursive: true, force: true });
     await mkdir(to, { recursive: true });
