@@ -205,6 +205,7 @@ export const documents: readonly QuotingDocument[] = [
   {
     path: 'README.md',
     tables: [
+      { header: ['package', 'built', 'tried'] },
       { header: ['setting', 'default', ''] },
       {
         header: ['', '`full` (FP16)', '`selective`, int8', '`selective`, int4'],
@@ -443,7 +444,7 @@ export const limits: Readonly<Record<string, readonly string[]>> = {
     'at most 300 ms',
     'after a pause of 0.3 seconds',
   ],
-  'docs/backend.md': ['in 2.20 MiB', 'as FP16 3.40 MiB', 'a KV buffer of (almost) 0 MiB'],
+  'docs/backend.md': ['in 2.20 MiB', 'as FP16 3.40 MiB'],
   'docs/cli.md': [
     '(mean, median, 99.9 %)',
     'those of 95 % confidence',
