@@ -130,10 +130,10 @@ const tokenTime = (tier: string): number => 1000 / valueOf('decode-16384', decod
 const againstFull = `${decode(16384)('int8')}/baseline=full`;
 const floorShare = `${decode(16384)('int8')}/share-of-floor`;
 /** Milliseconds in which memory could deliver the cache of 16 384 tokens. */
-const cacheFloor = (): number =>
-  (1000 * valueOf('memory', 'memory/int8/head=64/tokens=16384')) /
+const cacheFloor = (tier: string): number =>
+  (1000 * valueOf('memory', `memory/${tier}/head=64/tokens=16384`)) /
   (1e9 * valueOf('decode-16384', 'decode/read-bandwidth'));
-/** And all that a token has to read. */
+/** And all that a token has to read, with int8. */
 const floor = (): number => valueOf('decode-16384', floorShare) * tokenTime('int8');
 
 /** Of a keystroke, the median. */
@@ -341,7 +341,8 @@ export const documents: readonly QuotingDocument[] = [
         `Decoding with FP16 is itself ${times(ratioOf('decode-16384', decode(16384)('full')), 1)} of stock's`,
         `Alone int8 attention is ${(attentionTime('full') / attentionTime('int8')).toFixed(1)} times as fast as FP16`,
         `The share of the floor at 16 384 tokens: ${percent(100 * valueOf('decode-16384', floorShare))} of the ${percent(100 * mustOf('decode-16384', floorShare))} asked for`,
-        `Memory could deliver the weights in ${(floor() - cacheFloor()).toFixed(0)} ms a token and the cache in ${cacheFloor().toFixed(0)};`,
+        `int8 would be ${times((floor() - cacheFloor('int8') + cacheFloor('full')) / floor())} as fast,`,
+        `Memory could deliver the weights in ${(floor() - cacheFloor('int8')).toFixed(0)} ms a token and the cache in ${cacheFloor('int8').toFixed(0)};`,
         `${capitalised(inWords(derivedMisses.length))} of those in \`kernels.json\``,
         `the bytes that int4 reads (${valueOf(derived, int4Read).toFixed(3)} of ${mustOf(derived, int4Read)}), int8 on an H100 (${times(ratioOf(derived, int8Miss))} of ${mustOf(derived, int8Miss)}x), and int4 on ${inWords(int4Misses.length)} of the GPUs (${int4Ratios(int4Misses)} of ${mustOf(derived, `${int4Model} H100`)}x).`,
       ];

@@ -28,18 +28,21 @@ async function openSource(): Promise<vscode.TextEditor> {
   return editor;
 }
 
-/** Runs an action until the answer has code: a model this small goes round in circles now and then. */
-async function withCode(
-  scheme: string,
+/** Runs an action until its answer is of use: a model this small goes round in circles now and then. */
+async function answered(
   action: () => Thenable<unknown>,
+  isOfUse: (document: vscode.TextDocument) => boolean,
 ): Promise<vscode.TextDocument> {
   for (let tries = 1; ; tries++) {
     await action();
     const document = vscode.window.activeTextEditor?.document;
-    if (document?.uri.scheme === scheme && document.uri.path !== '/Answer.md') return document;
-    assert(tries < 16, `no code in ${tries} answers, the last one: ${document?.getText() ?? ''}`);
+    if (document !== undefined && isOfUse(document)) return document;
+    assert(tries < 16, `${tries} answers of no use, the last one: ${document?.getText() ?? ''}`);
   }
 }
+
+const withCode = (scheme: string, action: () => Thenable<unknown>): Promise<vscode.TextDocument> =>
+  answered(action, ({ uri }) => uri.scheme === scheme && uri.path !== '/Answer.md');
 
 const previews = (): vscode.TextDocument[] =>
   vscode.workspace.textDocuments.filter(
@@ -51,10 +54,14 @@ describe('actions', () => {
   afterEach(closeEditors);
 
   it('explain what is selected, on a page', async () => {
-    await openSource();
-    await vscode.commands.executeCommand('sightline.explain');
-    const page = await shown('sightline');
-    await until('an explanation', () => (page.getText().length > 40 ? true : undefined));
+    const page = await answered(
+      async () => {
+        await openSource();
+        await vscode.commands.executeCommand('sightline.explain');
+        await shown('sightline');
+      },
+      (document) => document.getText().length > 80,
+    );
     assert.match(page.getText(), /^# Untitled-\d+, lines 1 to 3\n\n\S/);
   });
 
