@@ -9,14 +9,13 @@ import { pathToFileURL } from 'node:url';
 import { bootstrap, hostTarget, librariesFolder, requireTools } from './bootstrap.mjs';
 import * as byZig from './cross.mjs';
 import { buildKernels } from './cuda.mjs';
+import { buildRelease } from './lib/cmake.mjs';
+import { backendName } from './lib/native-files.mjs';
 import { at, Failure, heading, main, node, run } from './lib/shell.mjs';
 import { once } from './lib/stamp.mjs';
 
 const nativeOutput = at('dist/native');
 const addon = path.join(nativeOutput, 'sightline.node');
-/** ggml looks for `.so` on macOS too. */
-const backendName = (target) =>
-  target.startsWith('win32') ? 'ggml-sightline.dll' : 'libggml-sightline.so';
 const backend = path.join(nativeOutput, backendName(hostTarget));
 
 const nativeInputs = (kernels) => ({
@@ -90,8 +89,7 @@ export async function buildNativeFor(target) {
     heading(`native addon for ${target}`);
     const folder = at(`build/native-${target}`);
     const node = { CMAKE_JS_INC: at('node_modules/node-api-headers/include') };
-    await byZig.configure(at('native'), folder, { ...node, ...settings }, env);
-    await run('cmake', ['--build', folder], { env });
+    await buildRelease(at('native'), folder, { ...node, ...settings }, env);
     for (const [index, name] of names.entries()) {
       const from = index === 0 ? 'addon' : 'backend';
       await replace(path.join(folder, from, name), outputs[index]);

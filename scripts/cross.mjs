@@ -5,6 +5,7 @@
 import { chmod, copyFile, mkdir, readFile, readdir, rename, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { fetchHeaders, fetchPackage, source, unpackSource } from './bootstrap.mjs';
+import { buildRelease } from './lib/cmake.mjs';
 import { at, Failure, heading, run } from './lib/shell.mjs';
 import { filesUnder, once } from './lib/stamp.mjs';
 
@@ -142,20 +143,12 @@ async function buildLibraries(target, folder, settings, env) {
     heading(`llama.cpp for ${target}`);
     await unpackSource(await fetchPackage(source, at('build/llama.cpp')), from);
     // ggml would have the commit of this checkout in it.
-    await configure(from, work, given, { ...env, GIT_CEILING_DIRECTORIES: at('build') });
-    await run('cmake', ['--build', work], { env });
+    await buildRelease(from, work, given, { ...env, GIT_CEILING_DIRECTORIES: at('build') });
     await rm(folder, { recursive: true, force: true });
     await mkdir(folder, { recursive: true });
     for (const file of filesUnder(work).filter((name) => /\.dll(\.a)?$/.test(name)))
       await copyFile(file, path.join(folder, path.basename(file)));
   });
-}
-
-/** Lets CMake set up a build that Ninja runs. */
-export async function configure(from, folder, settings, env) {
-  const given = Object.entries(settings).map(([name, value]) => `-D${name}=${value}`);
-  const options = ['-G', 'Ninja', '-DCMAKE_BUILD_TYPE=Release', ...given];
-  await run('cmake', ['-S', from, '-B', folder, ...options], { env });
 }
 
 /** The file of ggml that has its release in it, which has to be the one written down here. */

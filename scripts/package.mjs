@@ -28,13 +28,14 @@ const unpackaged = new Set(['dist/native', 'dist/sightline.mjs'].map((name) => a
 export async function packageExtension(target = hostTarget) {
   await build();
   const native = await buildNativeFor(target);
-  const faults = await faultsOf(native, target);
-  if (faults.length > 0) throw new Failure(`The native part for ${target}:\n${faults.join('\n')}`);
   const vsix = vsixOf(target);
   const files = [...contents, 'dist', 'scripts/package.mjs'].map((name) => at(name));
   const inputs = { files: [...files, native], text: [target], outputs: [vsix] };
   await once(`vsix-${target}`, inputs, async () => {
     heading(`vsix for ${target}`);
+    const faults = await faultsOf(native, target);
+    if (faults.length > 0)
+      throw new Failure(`The native part for ${target}:\n${faults.join('\n')}`);
     const folder = at('build/package', target);
     await rm(folder, { recursive: true, force: true });
     await mkdir(folder, { recursive: true });

@@ -3,6 +3,10 @@ import { readdir } from 'node:fs/promises';
 import path from 'node:path';
 import { readBinary } from './binaries.mjs';
 
+/** Of the backend library. ggml looks for `.so` on macOS too. */
+export const backendName = (target) =>
+  target.startsWith('win32') ? 'ggml-sightline.dll' : 'libggml-sightline.so';
+
 /** What every machine has that the package is for. */
 const ofSystem = {
   linux:
@@ -26,8 +30,10 @@ export async function faultsOf(folder, target) {
   const files = await readdir(folder);
   const [system, machine] = target.split('-');
   const needed = new Set();
+  const exported = new Map();
   for (const file of files) {
     const binary = await readBinary(path.join(folder, file));
+    exported.set(file, binary.exports);
     if (binary.system !== system || binary.machine !== machine)
       faults.push(`${file} is for ${binary.system}-${binary.machine}.`);
     const [beside, others] = [[], []];
@@ -45,12 +51,10 @@ export async function faultsOf(folder, target) {
   }
   const entries = {
     'sightline.node': 'napi_register_module_v1',
-    [system === 'win32' ? 'ggml-sightline.dll' : 'libggml-sightline.so']: 'ggml_backend_init',
+    [backendName(target)]: 'ggml_backend_init',
   };
-  for (const [file, entry] of Object.entries(entries)) {
-    const offers = files.includes(file) && (await readBinary(path.join(folder, file))).exports;
-    if (!offers || !offers.includes(entry)) faults.push(`There is no ${file} with ${entry}.`);
-  }
+  for (const [file, entry] of Object.entries(entries))
+    if (!exported.get(file)?.includes(entry)) faults.push(`There is no ${file} with ${entry}.`);
   for (const file of files)
     if (!(file in entries) && !isBackend(file) && !needed.has(file))
       faults.push(`${file} is in the package, and nothing needs it.`);

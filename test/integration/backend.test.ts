@@ -6,15 +6,12 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { before, describe, it } from 'node:test';
+import { backendName } from '../../scripts/lib/native-files.mjs';
 import { bundledModelInF32 } from '../fixtures/models/generate.ts';
 import type { Report, Scenario } from './program.ts';
 import { root } from './support.ts';
 
-const library = join(
-  root,
-  'dist/native',
-  process.platform === 'win32' ? 'ggml-sightline.dll' : 'libggml-sightline.so',
-);
+const library = join(root, 'dist/native', backendName(`${process.platform}-${process.arch}`));
 for (const [path, command] of [
   [library, 'npm run build'],
   [join(root, 'scripts/node-llama-cpp/node_modules'), 'npm test -- integration'],

@@ -12,7 +12,7 @@ import { root } from './support.ts';
 const host = `${process.platform}-${process.arch}`;
 const targets = [...new Set([host, 'linux-x64', 'linux-arm64', 'win32-x64', 'darwin-arm64'])];
 
-/** Everything but the native part what vsce adds. */
+/** Everything but the native part and what vsce adds. */
 const everywhere = [
   'LICENSE.txt',
   'changelog.md',
@@ -50,11 +50,8 @@ const everywhere = [
 async function nativeFolder(zip: JSZip, context: TestContext): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), 'sightline-package-'));
   context.after(() => rm(folder, { recursive: true }));
-  for (const { name } of zip.file(/^extension\/dist\/native\//))
-    await writeFile(
-      join(folder, basename(name)),
-      (await zip.file(name)?.async('nodebuffer')) ?? '',
-    );
+  for (const file of zip.file(/^extension\/dist\/native\//))
+    await writeFile(join(folder, basename(file.name)), await file.async('nodebuffer'));
   return folder;
 }
 
