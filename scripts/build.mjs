@@ -69,6 +69,9 @@ async function prepareFor(target, output) {
   return { settings: { ...aarch64, SIGHTLINE_LLAMA_LIBRARIES: output }, env: {} };
 }
 
+/** Where it is built for a platform that is not this one. */
+const workOf = (target) => at(`build/native-${target}`);
+
 /**
  * The native part for a platform: this one's, which `build` has made, or that of one that can be built for here. Without
  * CUDA kernels where it is not this one's. Resolves to its folder.
@@ -87,7 +90,7 @@ export async function buildNativeFor(target) {
   const files = [...nativeInputs().files, at('scripts/cross.mjs')];
   await once(`addon-${target}`, { files, text: [JSON.stringify(settings)], outputs }, async () => {
     heading(`native addon for ${target}`);
-    const folder = at(`build/native-${target}`);
+    const folder = workOf(target);
     const node = { CMAKE_JS_INC: at('node_modules/node-api-headers/include') };
     await buildRelease(at('native'), folder, { ...node, ...settings }, env);
     for (const [index, name] of names.entries()) {
@@ -186,32 +189,45 @@ async function buildNative(name, settings, targets) {
   return folder;
 }
 
-/**
- * Builds of the C++ tests, by name: what ctest has to run. What runs on threads is built once more,
- * and the kernels of a processor that is not here run in an emulator of it.
- */
+/** With assertions, and lines for stack traces: full debug information takes GCC minutes. */
+const forTests = (optimisation) => [
+  '-DCMAKE_BUILD_TYPE=RelWithDebInfo',
+  `-DCMAKE_CXX_FLAGS_RELWITHDEBINFO=${optimisation} -g1`,
+  '-DSIGHTLINE_TESTS=ON',
+];
+
+/** Builds of the C++ tests, by name. What runs on threads is built once more. */
 const nativeTestBuilds = {
-  memory: { settings: ['-DSIGHTLINE_SANITIZE=address,undefined'], targets: ['all'] },
-  threads: {
-    settings: ['-DSIGHTLINE_SANITIZE=thread'],
-    targets: ['test_attention', 'test_cache', 'test_cuda'],
+  memory: {
+    settings: [...forTests('-O2'), '-DSIGHTLINE_SANITIZE=address,undefined'],
+    targets: ['all'],
   },
-  aarch64: {
-    settings: Object.entries(aarch64).map(([name, value]) => `-D${name}=${value}`),
-    targets: ['test_attention'],
+  threads: {
+    settings: [...forTests('-O1'), '-DSIGHTLINE_SANITIZE=thread'],
+    targets: ['test_attention', 'test_cache', 'test_cuda'],
   },
 };
 
-/** Builds the C++ tests of that name. Resolves to their folder. */
+/** Builds the C++ tests of that name. Resolves to the folder that ctest runs them from. */
 export async function buildNativeTests(name) {
   await bootstrap();
   await copyLibraries();
   heading(`native tests: ${name}`);
   const { settings, targets } = nativeTestBuilds[name];
-  // With assertions, and lines for stack traces: full debug information takes GCC minutes.
-  const flags = '-DCMAKE_CXX_FLAGS_RELWITHDEBINFO=-O2 -g1';
-  const common = ['-DCMAKE_BUILD_TYPE=RelWithDebInfo', flags, '-DSIGHTLINE_TESTS=ON'];
-  return buildNative(`native-tests-${name}`, [...common, ...settings], targets);
+  return buildNative(`native-tests-${name}`, settings, targets);
+}
+
+/**
+ * The kernels' tests for a platform whose processor is emulated here, of the objects that are packaged. Resolves to the
+ * folder that ctest runs them from.
+ */
+export async function buildEmulatedTests(target) {
+  await bootstrap();
+  await buildNativeFor(target);
+  heading(`native tests: ${target}`);
+  const folder = workOf(target);
+  await run('cmake', ['--build', folder, '--target', 'test_attention']);
+  return folder;
 }
 
 /**

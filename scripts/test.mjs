@@ -3,7 +3,13 @@ import { mkdir, readFile, rm } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import path from 'node:path';
 import { bootstrap, bootstrapPackages, buildTools, requireTools } from './bootstrap.mjs';
-import { build, buildEmulatedAddon, buildNativeBench, buildNativeTests } from './build.mjs';
+import {
+  build,
+  buildEmulatedAddon,
+  buildEmulatedTests,
+  buildNativeBench,
+  buildNativeTests,
+} from './build.mjs';
 import { hasCodeServer, installCodeServer } from './code-server/setup.mjs';
 import { attempt, at, Failure, heading, main } from './lib/shell.mjs';
 import { filesUnder } from './lib/stamp.mjs';
@@ -85,9 +91,8 @@ async function lint() {
   return result(Object.keys(checks).length - failures.length, failures);
 }
 
-/** Runs one build's tests by ctest; their names get the build's in front. */
-async function runNative(name) {
-  const folder = await buildNativeTests(name);
+/** Runs tests by ctest; their names get the build's in front. */
+async function runNative(name, folder) {
   const report = path.join(resultsFolder, `native-${name}.xml`);
   await mkdir(resultsFolder, { recursive: true });
   await rm(report, { force: true });
@@ -115,9 +120,16 @@ async function runNative(name) {
 }
 
 async function nativeTests() {
-  const outcomes = [await runNative('memory')];
-  for (const name of ['threads', 'aarch64'])
-    outcomes.push(isLinux ? await runNative(name) : notHere(name));
+  const builds = {
+    memory: () => buildNativeTests('memory'),
+    threads: () => buildNativeTests('threads'),
+    aarch64: () => buildEmulatedTests('linux-arm64'),
+  };
+  const outcomes = [];
+  for (const [name, buildTests] of Object.entries(builds)) {
+    const here = isLinux || name === 'memory';
+    outcomes.push(here ? await runNative(name, await buildTests()) : notHere(name));
+  }
   const all = (key) => outcomes.flatMap((outcome) => outcome[key]);
   const passed = outcomes.reduce((sum, outcome) => sum + outcome.passed, 0);
   return result(passed, all('failures'), all('skips'));
