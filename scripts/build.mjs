@@ -41,11 +41,14 @@ async function buildAddon() {
   });
 }
 
+/** Runs a program of Linux for aarch64, with the libraries of its compiler. */
+export const emulatorOfAarch64 = ['qemu-aarch64', '-L', '/usr/aarch64-linux-gnu'];
+
 const aarch64 = {
   CMAKE_SYSTEM_NAME: 'Linux',
   CMAKE_SYSTEM_PROCESSOR: 'aarch64',
   CMAKE_CXX_COMPILER: 'aarch64-linux-gnu-g++',
-  CMAKE_CROSSCOMPILING_EMULATOR: 'qemu-aarch64;-L;/usr/aarch64-linux-gnu',
+  CMAKE_CROSSCOMPILING_EMULATOR: emulatorOfAarch64.join(';'),
 };
 
 /** Where the others are built: on the one system that Debian's compiler and Zig are set up for. */
@@ -64,7 +67,7 @@ async function prepareFor(target, output) {
     await copyLibraries(target, output, libraries);
     return forCMake;
   }
-  await requireTools(['aarch64-linux-gnu-g++', 'qemu-aarch64']);
+  await requireTools([aarch64.CMAKE_CXX_COMPILER, emulatorOfAarch64[0]]);
   await copyLibraries(target, output);
   return { settings: { ...aarch64, SIGHTLINE_LLAMA_LIBRARIES: output }, env: {} };
 }

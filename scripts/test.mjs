@@ -2,13 +2,20 @@
 import { mkdir, readFile, rm } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import path from 'node:path';
-import { bootstrap, bootstrapPackages, buildTools, requireTools } from './bootstrap.mjs';
+import {
+  bootstrap,
+  bootstrapPackages,
+  buildTools,
+  hostTarget,
+  requireTools,
+} from './bootstrap.mjs';
 import {
   build,
   buildEmulatedAddon,
   buildEmulatedTests,
   buildNativeBench,
   buildNativeTests,
+  targetsHere,
 } from './build.mjs';
 import { hasCodeServer, installCodeServer } from './code-server/setup.mjs';
 import { attempt, at, Failure, heading, main } from './lib/shell.mjs';
@@ -164,12 +171,18 @@ let building;
 /** Several stages need the build; where it fails, it fails once. */
 const buildOnce = () => (building ??= build());
 
-const isLinux = process.platform === 'linux' && process.arch === 'x64';
+const isLinux = hostTarget === 'linux-x64';
 const emulatorTools = isLinux ? ['aarch64-linux-gnu-g++', 'qemu-aarch64'] : [];
 const browserTools = hasCodeServer ? ['chromium'] : [];
 const installBrowserServer = async () => {
   if (hasCodeServer) await installCodeServer();
 };
+
+/** Not for Windows: with llama.cpp, which is compiled for it, that takes a quarter of an hour. */
+async function packageAll() {
+  for (const target of targetsHere)
+    if (target === hostTarget || target !== 'win32-x64') await packageExtension(target);
+}
 
 /** What several files of tests use is built before they run side by side. */
 async function buildForQuality() {
@@ -197,10 +210,7 @@ const stages = [
   {
     name: 'integration',
     tools: buildTools,
-    setUp: () =>
-      buildOnce()
-        .then(installNodeLlamaCpp)
-        .then(() => packageExtension()),
+    setUp: () => buildOnce().then(installNodeLlamaCpp).then(packageAll),
     run: () => nodeTests('integration', onAllCores),
   },
   {
