@@ -14,9 +14,9 @@ export class Pages implements TextDocumentContentProvider, Disposable {
   readonly scheme = scheme;
   readonly #contents = new Map<string, string>();
   readonly #changes = new EventEmitter<Uri>();
-  readonly #registration = workspace.registerTextDocumentContentProvider(scheme, this);
-
+  /** Before the registration, which looks whether it is there. */
   readonly onDidChange = this.#changes.event;
+  readonly #registration = workspace.registerTextDocumentContentProvider(scheme, this);
 
   provideTextDocumentContent(uri: Uri): string {
     return this.#contents.get(uri.path) ?? '';

@@ -27,6 +27,8 @@ endforeach()
 set(CMAKE_TRY_COMPILE_TARGET_TYPE STATIC_LIBRARY)
 
 if(CMAKE_SYSTEM_NAME STREQUAL "Darwin")
+  # Zig's C++ library has none of the marks that headers of macOS have on pointers.
+  set(CMAKE_CXX_FLAGS_INIT "-Wno-nullability-completeness")
   # CMake knows this where it finds Apple's own tools.
   set(CMAKE_SHARED_LIBRARY_RUNTIME_CXX_FLAG "-Wl,-rpath,")
   # What a library calls itself: not by the folder that it was built in.

@@ -58,9 +58,11 @@ describe('actions', () => {
       async () => {
         await openSource();
         await vscode.commands.executeCommand('sightline.explain');
-        await shown('sightline');
+        const written = await shown('sightline');
+        // The editor shows what is written somewhat later; only the whole answer ends like this.
+        await until('the whole answer', () => /\S\n$/.test(written.getText()) || undefined);
       },
-      (document) => document.getText().length > 80,
+      (document) => !document.getText().includes('The model wrote nothing.'),
     );
     assert.match(page.getText(), /^# Untitled-\d+, lines 1 to 3\n\n\S/);
   });
